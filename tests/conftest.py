@@ -1,0 +1,137 @@
+"""Fixtures for every test: a server per test process, a migrated template, a clone of it per test.
+
+What is not a fixture (servers, waiting) lives in tests/servers.py and tests/waiting.py.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from pytest_postgresql import factories
+from pytest_postgresql.executors import NoopExecutor
+
+from scripts.embedded import EmbeddedPostgres, bootstrap_supabase
+from scripts.migrate import apply_all
+from shared.db import Database
+from tests.servers import SERVER_BINARIES, ServerForPlugin, audit_findings, database_server, fresh_database
+
+LOOPBACK = ("127.", "::1", "localhost")
+# What would lead a test to a real database or a real number, or change how libpq connects.
+REAL_WORLD = ("DATABASE_URL", "PG", "ROLETA_", "SUPABASE_", "ZAPI_")
+for _name in [name for name in os.environ if name.startswith(REAL_WORLD)]:
+    del os.environ[_name]
+
+
+def _bootstrap(*, host: str, port: int, user: str, password: str, dbname: str, **_: object) -> None:
+    bootstrap_supabase(f"postgresql://{user}:{password}@{host}:{port}/{dbname}")
+
+
+def _migrate(*, host: str, port: int, user: str, password: str, dbname: str, **_: object) -> None:
+    apply_all(f"postgresql://{user}:{password}@{host}:{port}/{dbname}", say=lambda _: None)
+
+
+bare_template = factories.postgresql_noproc(depends_on="server_for_plugin", dbname="bare", load=[_bootstrap])
+migrated_template = factories.postgresql_noproc(
+    depends_on="bare_template", dbname="migrated", load=[_migrate]
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Slow tests run one after the other, first: they measure times and start many processes."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    for item in slow:
+        item.add_marker(pytest.mark.xdist_group("slow"))
+    if config.getoption("dist", "no") != "no":
+        items.sort(key=lambda item: item not in slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loopback_only() -> Iterator[None]:
+    """No test process connects to another machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+        yield
+
+
+def _guarded(connect: Callable[[socket.socket, Any], Any]) -> Callable[[socket.socket, Any], Any]:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not str(address[0]).startswith(LOOPBACK):
+            self.close()
+            raise AssertionError(f"a test tried to reach {address[0]}: only this machine is allowed")
+        return connect(self, address)
+
+    return guarded
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedPostgres]:
+    """The bundled PostgreSQL, one for each test process."""
+    with database_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server_for_plugin(server: EmbeddedPostgres) -> ServerForPlugin:
+    """The same server as pytest-postgresql's noproc fixtures want it."""
+    return ServerForPlugin(server)
+
+
+@pytest.fixture(scope="session")
+def server_url(server: EmbeddedPostgres) -> str:
+    """The maintenance database of this process's server, as superuser."""
+    return server.url
+
+
+@pytest.fixture(scope="session", params=list(SERVER_BINARIES))
+def each_server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """As server_url, once for every PostgreSQL version that this machine has."""
+    binaries = SERVER_BINARIES[request.param]
+    if binaries is None:
+        yield request.getfixturevalue("server_url")
+        return
+    with database_server(binaries) as running:
+        yield running.url
+
+
+@pytest.fixture
+def database_url(
+    request: pytest.FixtureRequest, server_url: str, migrated_template: NoopExecutor
+) -> Iterator[str]:
+    """A migrated database of this test's own; when the test is over, its audit views must be empty."""
+    with fresh_database(server_url, migrated_template.template_dbname) as url:
+        yield url
+        if not request.node.get_closest_marker("audit_findings_expected"):
+            assert audit_findings(url) == []
+
+
+@pytest.fixture
+def bare_database_url(server_url: str, bare_template: NoopExecutor) -> Iterator[str]:
+    """A database of this test's own that has what Supabase has and nothing of ours."""
+    with fresh_database(server_url, bare_template.template_dbname) as url:
+        yield url
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Database]:
+    """The product's pool over this test's database."""
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def connect(database_url: str) -> Iterator[Callable[[], psycopg.Connection[tuple[Any, ...]]]]:
+    """Call it for one more superuser connection to this test's database: autocommit, closed afterwards."""
+    opened: list[psycopg.Connection[tuple[Any, ...]]] = []
+
+    def connect_once() -> psycopg.Connection[tuple[Any, ...]]:
+        opened.append(psycopg.connect(database_url, autocommit=True))
+        return opened[-1]
+
+    yield connect_once
+    for connection in opened:
+        connection.close()
