@@ -1,0 +1,379 @@
+-- What an operator asks and orders: the pool as a table, why a message has not gone and when it will, stopping things.
+-- depends: 0013.inbox
+
+set local lock_timeout = '5s';
+
+create function messaging.pause_all(p_by text, p_why text default null) returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+    perform messaging.require(coalesce(btrim(p_by), '') <> '', 'a pause says who orders it');
+    update messaging.control as c
+    set paused_at = messaging.clock(), paused_by = p_by, paused_why = p_why
+    where c.paused_at is null;
+    return found;
+end
+$$;
+comment on function messaging.pause_all(text, text) is
+'Stops every claim and begin, from the very next one on; what is in flight ends. False if it was paused already.';
+
+create function messaging.resume_all(p_by text) returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+    perform messaging.require(coalesce(btrim(p_by), '') <> '', 'a resume says who orders it');
+    update messaging.control as c
+    set paused_at = null, paused_by = null, paused_why = null
+    where c.paused_at is not null;
+    return found;
+end
+$$;
+comment on function messaging.resume_all(text) is 'Ends pause_all. What waited goes at each number''s pace, never in a burst.';
+
+create function messaging.cancel(
+    p_by text, p_why text, p_preview boolean default true, p_message_id bigint default null,
+    p_run_id text default null, p_enqueued_by text default null, p_instance_id uuid default null
+)
+returns table (instance_id uuid, instance_name text, dispatch_state text, messages bigint)
+language plpgsql volatile security definer set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_instances uuid[];
+    v_freed uuid[] := '{}';
+    v_instance uuid;
+    v_message messaging.outbox;
+    v_ids bigint[];
+begin
+    perform messaging.require(coalesce(btrim(p_by), '') <> '', 'a cancel says who orders it');
+    perform messaging.require(coalesce(btrim(p_why), '') <> '', 'a cancel says why');
+    perform messaging.require(
+        num_nonnulls(p_message_id, p_run_id, p_enqueued_by, p_instance_id) = 1,
+        'cancel one thing: a message, a run, a function or a number'
+    );
+
+    v_instances := array(
+        select distinct o.instance_id from messaging.outbox as o
+        where
+            o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+            and (p_message_id is null or o.id = p_message_id)
+            and (p_run_id is null or o.run_id = p_run_id)
+            and (p_enqueued_by is null or o.enqueued_by = p_enqueued_by)
+            and (p_instance_id is null or o.instance_id = p_instance_id)
+        order by o.instance_id
+    );
+    if not p_preview then
+        perform from messaging.senders as s
+        where s.instance_id = any(v_instances)
+        order by s.instance_id
+        for no key update;
+    end if;
+
+    -- Only of the numbers that are locked now: what joins a run later on another number is not part of this order.
+    v_ids := array(
+        select o.id from messaging.outbox as o
+        where
+            o.instance_id = any(v_instances)
+            and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+            and (p_message_id is null or o.id = p_message_id)
+            and (p_run_id is null or o.run_id = p_run_id)
+            and (p_enqueued_by is null or o.enqueued_by = p_enqueued_by)
+        order by o.id
+    );
+    return query
+    select
+        o.instance_id, i.name, o.dispatch_state, count(*)
+    from messaging.outbox as o
+    inner join public.whatsapp_instances as i on o.instance_id = i.id
+    where o.id = any(v_ids)
+    group by o.instance_id, i.name, o.dispatch_state
+    order by i.name, o.dispatch_state;
+    if p_preview then
+        return;
+    end if;
+
+    for v_message in
+        select o.* from messaging.outbox as o where o.id = any(v_ids) order by o.id
+    loop
+        -- Taken but not begun: nothing was sent, and its worker's begin will be refused.
+        if v_message.dispatch_state = 'leased' then
+            perform messaging.move(v_message.id, 'queued', p_by, 'taken back to be withdrawn');
+            if v_message.lane <> 'reply' then
+                v_freed := v_freed || v_message.instance_id;
+            end if;
+        end if;
+        perform messaging.move(v_message.id, 'withdrawn', p_by, p_why);
+    end loop;
+    foreach v_instance in array v_instances loop
+        -- The slot that a withdrawn lease held is free again: it was due when the claim took it.
+        perform messaging.wake(v_instance, case when v_instance = any(v_freed) then messaging.clock() end);
+    end loop;
+end
+$$;
+comment on function messaging.cancel(text, text, boolean, bigint, text, text, uuid) is
+'draft, queued, held, leased -> withdrawn for one message, run, function or number; what has begun is left. Preview only counts.';
+
+create function messaging.mean_gap_s(p_instance_id uuid) returns double precision
+language sql stable security definer set search_path = ''
+as $$
+    -- The drawn gap's mean, plus how long this number's sends have lately taken, plus what its answers push.
+    select (
+        (s.gap_min_s + s.gap_max_s) / 2
+        + coalesce((
+            select avg(extract(epoch from r.ended_at - r.begun_at))
+            from (
+                select a.ended_at, a.begun_at from messaging.attempts as a
+                where a.instance_id = s.instance_id and a.lane <> 'reply' and a.ended_at is not null
+                order by a.begun_at desc
+                limit 20
+            ) as r
+        ), 0.5)
+        + least(s.reply_push_max_s, (
+            select count(*) from messaging.attempts as a
+            where
+                a.instance_id = s.instance_id and a.lane = 'reply'
+                and a.begun_at > messaging.clock() - interval '1 hour'
+        ) * s.reply_gap_s * s.reply_gap_s / 2 / 3600 * (s.gap_min_s + s.gap_max_s) / 2)
+    )::double precision
+    from messaging.senders as s
+    where s.instance_id = p_instance_id
+$$;
+comment on function messaging.mean_gap_s(uuid) is
+'Seconds from one paced message of the number to the next, as its gaps, its recent sends and its answers make them.';
+
+create function messaging.forecast(p_message_id bigint) returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+    select
+        case
+            when o.dispatch_state in ('leased', 'sending') then messaging.clock()
+            when o.dispatch_state <> 'queued' or not messaging.can_send(o.instance_id) then null
+            when (select c.paused_at is not null from messaging.control as c) then null
+            when o.lane = 'reply' then greatest(o.not_before, messaging.clock())
+            else greatest(
+                o.not_before,
+                greatest(s.next_send_at, messaging.clock()) + make_interval(secs => messaging.mean_gap_s(o.instance_id) * (
+                    select count(*) from messaging.outbox as q
+                    where
+                        q.instance_id = o.instance_id and q.dispatch_state = 'queued'
+                        and (
+                            (q.lane = 'timed' and o.lane = 'bulk' and q.not_before <= greatest(o.not_before, messaging.clock()))
+                            or (q.lane = o.lane and (q.not_before, q.id) < (o.not_before, o.id))
+                        )
+                ))
+            )
+        end
+    from messaging.outbox as o
+    inner join messaging.senders as s on o.instance_id = s.instance_id
+    where o.id = p_message_id
+$$;
+comment on function messaging.forecast(bigint) is
+'When a queued message should leave: its slot, and the mean gap for each one before it. Null when only a person or the provider can say.';
+
+create function messaging.explain(p_message_id bigint) returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+    v_message messaging.outbox;
+    v_instance public.whatsapp_instances;
+    v_control messaging.control;
+    v_because text;
+begin
+    select o.* into v_message from messaging.outbox as o where o.id = p_message_id;
+    if v_message.id is null then
+        raise exception using errcode = 'WP002', message = 'there is no message with this id';
+    end if;
+    select i.* into v_instance from public.whatsapp_instances as i where i.id = v_message.instance_id;
+    select c.* into v_control from messaging.control as c;
+
+    v_because := case
+        when v_message.dispatch_state in ('accepted', 'rejected', 'expired', 'withdrawn') then v_message.reason
+        when v_message.dispatch_state = 'unknown'
+            then 'we cannot tell whether it was sent; it is never sent again by itself'
+        when v_message.dispatch_state = 'sending' then 'it is at the provider now'
+        when v_control.paused_at is not null
+            then 'everything is paused by ' || v_control.paused_by || coalesce(': ' || v_control.paused_why, '')
+        when v_instance.halted_reason is not null
+            then format('the provider refuses the number %s: %s', v_instance.name, v_instance.halted_reason)
+        when v_instance.status <> 'active' then format('the number %s is %s', v_instance.name, v_instance.status)
+        when v_message.dispatch_state = 'held' then v_message.reason
+        when v_message.not_before > messaging.clock() then coalesce(v_message.reason, 'its time has not come')
+        else 'it waits for its turn at the pace of ' || v_instance.name
+    end;
+
+    return jsonb_build_object(
+        'message_id', v_message.id,
+        'dispatch_state', v_message.dispatch_state,
+        'delivery_state', v_message.delivery_state,
+        'delivery_error', v_message.delivery_error,
+        'because', v_because,
+        'purpose', v_message.purpose,
+        'lane', v_message.lane,
+        'instance_name', v_instance.name,
+        'phone', '…' || right(v_message.phone, 4),
+        'not_before', v_message.not_before,
+        'expires_at', v_message.expires_at,
+        'expected_at', messaging.forecast(p_message_id),
+        'enqueued_by', v_message.enqueued_by,
+        'run_id', v_message.run_id,
+        'history', (
+            select jsonb_agg(jsonb_build_object(
+                'at', h.happened_at, 'from', h.from_state, 'to', h.to_state, 'by', h.changed_by, 'reason', h.reason
+            ) order by h.id)
+            from messaging.history as h
+            where h.message_id = p_message_id
+        ),
+        'attempts', (
+            select jsonb_agg(jsonb_build_object(
+                'begun_at', a.begun_at, 'ended_at', a.ended_at, 'outcome', a.outcome,
+                'http_status', a.http_status, 'detail', a.detail, 'worker', a.worker
+            ) order by a.id)
+            from messaging.attempts as a
+            where a.message_id = p_message_id
+        ),
+        'receipts', (
+            select jsonb_agg(jsonb_build_object(
+                'receipt', r.receipt, 'at', r.happened_at, 'received_at', r.received_at, 'error', r.error
+            ) order by r.id)
+            from messaging.receipts as r
+            where r.message_id = p_message_id
+        )
+    );
+end
+$$;
+comment on function messaging.explain(bigint) is
+'Why a message stands where it stands, what holds it, when it should go, and its whole history; never a phone in full.';
+
+create function messaging.pool_overview()
+returns table (
+    instance_id uuid, name text, provider text, in_pool boolean, is_default boolean, status text,
+    halted_reason text, accepts_new boolean, people integer, seats integer, over_seats boolean,
+    gap_min_s numeric, gap_max_s numeric,
+    replies bigint, timed bigint, bulk bigint, held bigint, unknown bigint, in_flight bigint, accepted_hour bigint,
+    next_send_at timestamptz, queue_empty_at timestamptz, last_accepted_at timestamptz
+)
+language sql stable security definer set search_path = ''
+as $$
+    select
+        i.id, i.name, i.provider, i.in_pool, i.is_default, i.status, i.halted_reason, i.accepts_new,
+        i.current_users, i.max_users, i.current_users > i.max_users, s.gap_min_s, s.gap_max_s,
+        q.replies, q.timed, q.bulk, q.held, q.unknown, q.in_flight, a.accepted_hour,
+        case when s.next_send_at > messaging.clock() then s.next_send_at end,
+        case
+            when q.timed + q.bulk > 0 and messaging.can_send(i.id) then
+                greatest(s.next_send_at, messaging.clock())
+                + make_interval(secs => messaging.mean_gap_s(i.id) * (q.timed + q.bulk - 1))
+        end,
+        a.last_accepted_at
+    from public.whatsapp_instances as i
+    inner join messaging.senders as s on i.id = s.instance_id
+    cross join lateral (
+        select
+            count(*) filter (where o.dispatch_state = 'queued' and o.lane = 'reply') as replies,
+            count(*) filter (where o.dispatch_state = 'queued' and o.lane = 'timed') as timed,
+            count(*) filter (where o.dispatch_state = 'queued' and o.lane = 'bulk') as bulk,
+            count(*) filter (where o.dispatch_state = 'held') as held,
+            count(*) filter (where o.dispatch_state = 'unknown') as unknown,
+            count(*) filter (where o.dispatch_state in ('leased', 'sending')) as in_flight
+        from messaging.outbox as o
+        where
+            o.instance_id = i.id
+            and o.dispatch_state in ('queued', 'held', 'unknown', 'leased', 'sending')
+    ) as q
+    cross join lateral (
+        select
+            count(*) filter (where t.outcome = 'accepted') as accepted_hour,
+            max(t.ended_at) filter (where t.outcome = 'accepted') as last_accepted_at
+        from messaging.attempts as t
+        where t.instance_id = i.id and t.begun_at > messaging.clock() - interval '1 hour'
+    ) as a
+    order by i.is_default desc, i.name
+$$;
+comment on function messaging.pool_overview() is
+'The pool as a table, one row per number: health, people and seats, queue by lane, next slot (null: now), and when the queue should be empty.';
+
+create function messaging.standing()
+returns table (paused_at timestamptz, paused_by text, paused_why text, failed_effects bigint)
+language sql stable security definer set search_path = ''
+as $$
+    select
+        c.paused_at, c.paused_by, c.paused_why,
+        (select count(*) from messaging.failed_effects as e where e.succeeded_at is null)
+    from messaging.control as c
+$$;
+comment on function messaging.standing() is 'Whether everything is paused, by whom and why, and how many effects wait to be retried.';
+
+create function messaging.recent_moves(p_after_id bigint default 0, p_limit integer default 100)
+returns table (
+    history_id bigint, message_id bigint, instance_name text, purpose text, to_state text,
+    happened_at timestamptz, phone_tail text, reason text
+)
+language sql stable security definer set search_path = ''
+as $$
+    select r.* from (
+        select
+            h.id, h.message_id, i.name, o.purpose, h.to_state, h.happened_at, right(o.phone, 4), h.reason
+        from messaging.history as h
+        inner join messaging.outbox as o on h.message_id = o.id
+        inner join public.whatsapp_instances as i on o.instance_id = i.id
+        where h.id > p_after_id
+        order by h.id desc
+        limit p_limit
+    ) as r (history_id, message_id, instance_name, purpose, to_state, happened_at, phone_tail, reason)
+    order by r.history_id
+$$;
+comment on function messaging.recent_moves(bigint, integer) is 'The latest moves after a history id, oldest first: what a live view shows.';
+
+create function messaging.wake_forgotten() returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+    v_forgotten uuid[];
+    v_id uuid;
+    v_count integer := 0;
+begin
+    v_forgotten := array(
+        select s.instance_id from messaging.senders as s
+        where
+            s.ready_at is null and messaging.can_send(s.instance_id)
+            and exists (
+                select from messaging.outbox as o
+                where o.instance_id = s.instance_id and o.dispatch_state = 'queued'
+            )
+        order by s.instance_id
+    );
+    foreach v_id in array v_forgotten loop
+        perform from messaging.senders as s where s.instance_id = v_id for no key update;
+        -- Looked at again under the lock: it may have been asleep for a good reason a moment ago.
+        if (select s.ready_at is null from messaging.senders as s where s.instance_id = v_id) then
+            perform messaging.wake(v_id);
+            if (select s.ready_at is not null from messaging.senders as s where s.instance_id = v_id) then
+                v_count := v_count + 1;
+            end if;
+        end if;
+    end loop;
+    return v_count;
+end
+$$;
+comment on function messaging.wake_forgotten() is
+'Wakes numbers that have a queue and sleep, and returns how many: 0, or there is a defect to report.';
+
+do $$
+declare
+    v_function regprocedure;
+begin
+    for v_function in
+        select p.oid::regprocedure from pg_catalog.pg_proc as p
+        where p.pronamespace = 'messaging'::regnamespace
+            and p.proname in (
+                'pause_all', 'resume_all', 'cancel', 'mean_gap_s', 'forecast', 'explain', 'pool_overview',
+                'recent_moves', 'wake_forgotten', 'standing'
+            )
+    loop
+        execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
+        if v_function::text !~ 'mean_gap_s' then
+            execute format('grant execute on function %s to service_role', v_function);
+        end if;
+    end loop;
+end
+$$;

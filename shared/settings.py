@@ -1,0 +1,157 @@
+"""What the environment and .env say, read once into a value. No other module reads either."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from dotenv import dotenv_values
+
+from shared.errors import SettingsError
+
+ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
+ZAPI_NAMES = ("ZAPI_INSTANCE_ID", "ZAPI_TOKEN", "ZAPI_CLIENT_TOKEN")
+STRATEGIES = ("random", "balanced")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+N = TypeVar("N", int, float)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting with its default. Secrets are left out of the repr; times are in seconds."""
+
+    database_url: str | None = field(default=None, repr=False)
+    zapi_instance_id: str | None = field(default=None, repr=False)
+    zapi_token: str | None = field(default=None, repr=False)
+    zapi_client_token: str | None = field(default=None, repr=False)
+    zapi_base_url: str = "https://api.z-api.io"
+    service_role_key: str | None = field(default=None, repr=False)
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = 8000
+    public_base_url: str | None = None
+    log_level: str = "INFO"
+    time_zone: str = "America/Sao_Paulo"
+    allocation_strategy: str = "random"
+    poll_interval_s: float = 0.25
+    max_in_flight: int = 16
+    reply_debounce_s: float = 2.0
+
+    @property
+    def has_zapi(self) -> bool:
+        """Whether the environment names a Z-API number (all three variables or none are set)."""
+        return self.zapi_instance_id is not None
+
+
+def load(env: Mapping[str, str] | None = None, env_file: Path | None = ENV_FILE) -> Settings:
+    """Reads the settings; the process environment wins over the file, and a missing file is no error.
+
+    A variable that is empty counts as not set. Raises SettingsError with the name of the variable that is
+    wrong, never with its value.
+    """
+    values: dict[str, str] = dict(_read_file(env_file)) if env_file is not None else {}
+    values.update(os.environ if env is None else env)
+    read = _Reader(values)
+    _refuse_half_zapi(read)
+    default = Settings()
+    return Settings(
+        database_url=read.text("DATABASE_URL"),
+        zapi_instance_id=read.text("ZAPI_INSTANCE_ID"),
+        zapi_token=read.text("ZAPI_TOKEN"),
+        zapi_client_token=read.text("ZAPI_CLIENT_TOKEN"),
+        zapi_base_url=read.url("ROLETA_ZAPI_BASE_URL") or default.zapi_base_url,
+        service_role_key=read.text("SUPABASE_SERVICE_ROLE_KEY"),
+        gateway_host=read.text("ROLETA_GATEWAY_HOST") or default.gateway_host,
+        gateway_port=read.number("ROLETA_GATEWAY_PORT", int, default.gateway_port, least=0, most=65535),
+        public_base_url=read.url("ROLETA_PUBLIC_URL"),
+        log_level=read.choice("ROLETA_LOG_LEVEL", LOG_LEVELS, default.log_level),
+        time_zone=read.time_zone("ROLETA_TIME_ZONE", default.time_zone),
+        allocation_strategy=read.choice(
+            "ROLETA_ALLOCATION_STRATEGY", STRATEGIES, default.allocation_strategy
+        ),
+        poll_interval_s=read.number(
+            "ROLETA_POLL_INTERVAL_S", float, default.poll_interval_s, least=0.01, most=60
+        ),
+        max_in_flight=read.number("ROLETA_MAX_IN_FLIGHT", int, default.max_in_flight, least=1, most=256),
+        reply_debounce_s=read.number(
+            "ROLETA_REPLY_DEBOUNCE_S", float, default.reply_debounce_s, least=0, most=60
+        ),
+    )
+
+
+def _read_file(path: Path) -> dict[str, str]:
+    """The variables of a .env file; a line without "=" names no variable and is passed over."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            # No interpolation: a token may contain "${".
+            return {
+                key: value
+                for key, value in dotenv_values(stream=stream, interpolate=False).items()
+                if value is not None
+            }
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path.name} is not a text file in UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise SettingsError(f"{path.name} cannot be read: {error.strerror}; check its permissions") from None
+
+
+def _refuse_half_zapi(read: "_Reader") -> None:
+    missing = [name for name in ZAPI_NAMES if read.text(name) is None]
+    if 0 < len(missing) < len(ZAPI_NAMES):
+        raise SettingsError(
+            f"{' and '.join(missing)} not set: a Z-API number needs all of {', '.join(ZAPI_NAMES)}, or none"
+        )
+
+
+class _Reader:
+    """Typed look-ups that name the variable when its value is wrong."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def text(self, name: str) -> str | None:
+        value = self._values.get(name, "").strip()
+        if "\x00" in value:
+            raise SettingsError(f"{name} contains a NUL byte")
+        return value or None
+
+    def url(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise SettingsError(f"{name} must be an address that begins with http:// or https://")
+        return value.rstrip("/") if value is not None else None
+
+    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        value = self.text(name)
+        if value is None:
+            return default
+        for option in allowed:
+            if value.lower() == option.lower():
+                return option
+        raise SettingsError(f"{name} must be one of {', '.join(allowed)}")
+
+    def time_zone(self, name: str, default: str) -> str:
+        value = self.text(name) or default
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise SettingsError(f"{name} must be the name of a time zone, such as {default}") from None
+        return value
+
+    def number(self, name: str, kind: Callable[[str], N], default: N, *, least: float, most: float) -> N:
+        value = self.text(name)
+        if value is None:
+            return default
+        try:
+            number = kind(value)
+        except ValueError:
+            number = kind("-1")
+        # "nan" is a float, and fails both comparisons; no setting may be negative.
+        if not max(least, 0) <= number <= most:
+            whole = "a whole number" if kind is int else "a number"
+            raise SettingsError(f"{name} must be {whole} between {least:g} and {most:g}")
+        return number
