@@ -1,0 +1,156 @@
+"""enqueue: one door, once per key and tenant, with every wrong word said."""
+
+import uuid
+
+import psycopg
+import pytest
+
+from tests.database.sessions import Waiting
+from tests.database.conftest import Worlds
+from tests.database.world import World
+
+TEXT = {"kind": "text", "text": "Oi"}
+
+
+def test_a_message_is_queued_with_its_purposes_rules(world: World) -> None:
+    """Lane, expiry, zone and what an unknown does come from the purpose unless they are named."""
+    message = world.message(world.enqueue(world.number(), run_id="r1", subject_id="s1"))
+    assert (message["dispatch_state"], message["lane"], message["on_unknown"]) == ("queued", "timed", "hold")
+    assert (message["expires_at"] - message["created_at"]).total_seconds() == 6 * 3600
+    assert (message["time_zone"], message["run_id"], message["subject_id"]) == ("America/Sao_Paulo", "r1", "s1")
+
+
+def test_the_same_key_gives_the_earlier_message_back(world: World) -> None:
+    """Asked again with the same words: not created, the same request; with other words: not created, and said so."""
+    number = world.number()
+    wanted = world.wanted(number)
+    first = world.enqueue_many([wanted])[0]
+    again = world.enqueue_many([wanted])[0]
+    other = world.enqueue_many([wanted | {"content": TEXT | {"text": "Tchau"}}])[0]
+    assert (first["created"], again["created"], other["created"]) == (True, False, False)
+    assert (again["same_request"], other["same_request"]) == (True, False)
+    assert first["message_id"] == again["message_id"] == other["message_id"]
+    assert world.message(first["message_id"])["content"] == TEXT
+
+
+def test_a_key_belongs_to_its_tenant_and_the_house_is_one_tenant(world: World) -> None:
+    """Two agencies may use one key; two house numbers may not, since no tenant equals no tenant."""
+    agency = {"in_pool": False, "is_default": False}
+    numbers = [world.number(), world.number(), *(world.number(agency_id=uuid.uuid4(), **agency) for _ in "ab")]
+    created = [world.enqueue_many([world.wanted(n, dedupe_key="k")])[0]["created"] for n in numbers]
+    assert created == [True, False, True, True]
+
+
+def test_one_list_that_names_a_key_twice_makes_one_message(world: World) -> None:
+    """The second mention is answered like a second call: not created, and it says whether it asked the same."""
+    number = world.number()
+    wanted = world.wanted(number)
+    other = wanted | {"content": TEXT | {"text": "Tchau"}}
+    answers = world.enqueue_many([wanted, other])
+    assert len({row["message_id"] for row in answers}) == 1
+    assert [(row["created"], row["same_request"]) for row in answers] == [(True, True), (False, False)]
+
+
+def test_answers_come_in_the_order_of_the_list(world: World) -> None:
+    """A caller may pair its list with the answer, whether the messages are new or not."""
+    number = world.number()
+    wanted = [world.wanted(number) for _ in range(20)]
+    world.enqueue_many(wanted[::3])
+    assert [row["dedupe_key"] for row in world.enqueue_many(wanted)] == [w["dedupe_key"] for w in wanted]
+
+
+def test_a_key_taken_by_another_number_meanwhile_still_gives_a_message_back(world: World, another: Worlds) -> None:
+    """Whoever loses the race for a key gets the winner's message, also where the two did not wait at one sender."""
+    one, two = world.number(), world.number()
+    winner, loser = another(), another()
+    with winner.connection.transaction():
+        won = winner.enqueue(one, dedupe_key="k")
+        waiting = Waiting(loser, world, lambda: loser.enqueue_many([world.wanted(two, dedupe_key="k")]))
+        assert waiting.is_waiting
+    assert [(row["message_id"], row["created"]) for row in waiting.result()] == [(won, False)]
+
+
+def test_two_lists_with_the_same_keys_in_other_orders_do_not_deadlock(world: World, another: Worlds) -> None:
+    """Keys are taken in one order, whatever the order of the lists and the numbers that they name."""
+    first, second, third = (world.number() for _ in range(3))
+    blocker, one, two = another(), another(), another()
+    lists = [
+        [world.wanted(number, dedupe_key=key) for key in keys]
+        for number, keys in ((first, ("a", "m", "z")), (second, ("z", "m", "a")))
+    ]
+    blocker.rows("begin")
+    blocker.enqueue(third, dedupe_key="m")
+    waiting_one = Waiting(one, world, lambda: one.enqueue_many(lists[0]))
+    waiting_two = Waiting(two, world, lambda: two.enqueue_many(lists[1]))
+    blocker.rows("rollback")
+    answers = waiting_one.result() + waiting_two.result()
+    assert len({row["message_id"] for row in answers}) == 3
+    assert sum(row["created"] for row in answers) == 3
+
+
+REFUSED = {
+    "no purpose": {"purpose": "spam"},
+    "no key": {"dedupe_key": ""},
+    "no phone": {"phone": "123"},
+    "a phone of 16 digits": {"phone": "1234567890123456"},
+    "nobody enqueues": {"enqueued_by": None},
+    "no content": {"content": None},
+    "content of no kind": {"content": {"text": "Oi"}},
+    "an empty text": {"content": {"kind": "text", "text": ""}},
+    "audio without media": {"content": {"kind": "audio"}},
+    "over already": {"expires_at": "2020-01-01T00:00:00Z"},
+    "over before it may go": {"not_before": "2050-01-02T00:00:00Z", "expires_at": "2050-01-01T00:00:00Z"},
+    "no such zone": {"time_zone": "America/Atlantis"},
+    "no such number": {"instance_id": str(uuid.uuid4())},
+    "an instance_id that is no id": {"instance_id": "number one"},
+    "a profile_id that is no id": {"profile_id": "Ana"},
+    "a moment that is none": {"not_before": "tomorrow-ish"},
+    "a rule for unknown that is none": {"on_unknown": "retry"},
+}
+
+
+@pytest.mark.parametrize("wrong", REFUSED.values(), ids=REFUSED)
+def test_a_wrong_message_is_refused_by_our_own_code(world: World, wrong: dict[str, object]) -> None:
+    """WP003 with a text that says what to change; nothing of the list is stored."""
+    number = world.number()
+    with pytest.raises(psycopg.Error) as refused:
+        world.enqueue_many([world.wanted(number), world.wanted(number) | wrong])
+    assert refused.value.sqlstate == "WP003"
+    assert world.value("select count(*) from messaging.outbox") == 0
+
+
+@pytest.mark.parametrize("messages", ["{}", "null", "7", '"x"'])
+def test_what_is_no_list_is_refused(world: World, messages: str) -> None:
+    """enqueue_many takes a list, and says so."""
+    with pytest.raises(psycopg.Error) as refused:
+        world.rows("select * from messaging.enqueue_many(%s)", messages)
+    assert refused.value.sqlstate == "WP003"
+
+
+def test_an_empty_list_is_no_error(world: World) -> None:
+    """Nothing to say is nothing to do."""
+    assert world.enqueue_many([]) == []
+
+
+def test_an_answer_must_name_the_number_that_was_written_to(world: World) -> None:
+    """The lane reply never chooses a number by itself."""
+    world.number()
+    with pytest.raises(psycopg.Error, match="name it"):
+        world.enqueue(purpose="answer")
+
+
+def test_the_number_that_speaks(world: World) -> None:
+    """Named, else the profile's (found by the phone in any form), else the default one; whatever its health."""
+    default, own, named = world.number(), world.number(), world.number()
+    world.profile("5511987654321", own)
+    world.set_status(own, "paused")
+    phones = {"551187654321": own, "11987654321": own, "5511900000001": default}
+    for phone, number in phones.items():
+        assert world.message(world.enqueue(phone=phone))["instance_id"] == number
+    assert world.message(world.enqueue(named, phone="5511987654321"))["instance_id"] == named
+
+
+def test_without_any_number_the_refusal_says_what_to_do(world: World) -> None:
+    """No default number: the caller is told to set one."""
+    with pytest.raises(psycopg.Error, match="set a default number"):
+        world.enqueue()
