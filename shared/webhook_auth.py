@@ -1,0 +1,75 @@
+"""Whose webhook a request is. Z-API signs nothing (zapi contract 5.1): a path secret and a token header do.
+
+Every refusal is the same Unauthorized after the same work: one look-up and one comparison.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from shared.db import Database, Row
+from shared.errors import RoletaError
+
+
+class Unauthorized(RoletaError):
+    """Unauthorized"""
+
+
+@dataclass(frozen=True)
+class WebhookInstance:
+    """The number that an authentic event belongs to; `phone_number` as digits, None when not known."""
+
+    instance_id: UUID
+    name: str
+    phone_number: str | None = field(repr=False)
+
+
+def new_token() -> str:
+    """A fresh secret for the path of one number's webhook: 256 bits, URL-safe."""
+    return secrets.token_urlsafe(32)
+
+
+def hash_token(token: str) -> bytes:
+    """What the database keeps of it."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def authenticate(
+    db: Database, *, path_token: str | None, header_token: str | None, claimed_instance: object
+) -> WebhookInstance:
+    """The number of a request, or Unauthorized.
+
+    With a secret in the path: it names the number, the payload's instanceId must be that number's, and a
+    z-api-token, which Z-API does not document, must be right where it comes. Without one: only the
+    z-api-token of the number that the payload names.
+    """
+    claimed = claimed_instance if isinstance(claimed_instance, str) and "\x00" not in claimed_instance else ""
+    if path_token is not None:
+        rows = db.call("messaging.webhook_instance", p_token_hash=hash_token(path_token))
+        proven = [row for row in rows if header_token is None or _is_token_of(row, header_token)]
+    else:
+        rows = db.call("messaging.webhook_instance", p_zapi_instance_id=_encodable(claimed))
+        proven = [row for row in rows if _is_token_of(row, header_token or "")]
+    if not rows:
+        same_secret("no number", header_token or "")
+    for row in proven:
+        if same_secret(row["zapi_instance_id"], claimed):
+            return WebhookInstance(row["instance_id"], row["instance_name"], row["phone_number"])
+    raise Unauthorized
+
+
+def same_secret(expected: str, given: str) -> bool:
+    """Equality in a time that does not tell how much of `given` is right; an empty secret equals nothing."""
+    one, other = (text.encode("utf-8", "surrogatepass") for text in (expected, given))
+    return hmac.compare_digest(one, other) and bool(one)
+
+
+def _is_token_of(row: Row, header_token: str) -> bool:
+    return same_secret(row["zapi_token"] or "", header_token)
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates cannot travel to the database, and no instance id has them."""
+    return text.encode("utf-8", "replace").decode()

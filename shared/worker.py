@@ -1,0 +1,114 @@
+"""The worker process: the dispatcher's loop, and the duties beside it (answers, expiry, health)."""
+
+import threading
+from collections.abc import Callable
+
+from shared import log
+from shared.db import Database
+from shared.dispatcher import Dispatcher, Providers
+from shared.errors import DatabaseUnavailable, RoletaError
+from shared.health import HealthDuty
+from shared.settings import Settings
+from shared.turns import TurnDuty
+
+SHORTEST_PAUSE_S = 0.02
+DATABASE_AWAY_PAUSE_S = 1.0
+TURN_PAUSE_S = 0.25
+EXPIRE_EVERY_S = 10.0
+FORGOTTEN_EVERY_S = 60.0
+HEALTH_LOOK_EVERY_S = 5.0
+
+
+class Worker:
+    """Any number of these run beside each other, on any number of machines; the database coordinates them."""
+
+    def __init__(self, db: Database, settings: Settings, name: str) -> None:
+        self._db = db
+        self._name = name
+        self._poll_s = settings.poll_interval_s
+        self._log = log.get(worker=name)
+        self._providers = Providers(
+            zapi_base_url=settings.zapi_base_url, max_connections=settings.max_in_flight + 8
+        )
+        self._dispatcher = Dispatcher(db, self._providers, worker=name, max_in_flight=settings.max_in_flight)
+        self._health = HealthDuty(db, self._providers)
+        self._turns = TurnDuty(db, settings, self._log)
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until `stop` is set, then lets what is in flight end. Waits for a database that is away."""
+        duties = [
+            self._start(stop, "turns", self._answer_all, TURN_PAUSE_S),
+            self._start(stop, "expiry", self._expire, EXPIRE_EVERY_S),
+            self._start(stop, "forgotten", self._wake_forgotten, FORGOTTEN_EVERY_S),
+            self._start(stop, "health", self._health.run_once, HEALTH_LOOK_EVERY_S),
+        ]
+        self._log.info("started")
+        try:
+            self._dispatch(stop)
+        finally:
+            stop.set()
+            self._dispatcher.drain()
+            for duty in duties:
+                duty.join()
+            self._providers.close()
+            self._log.info("stopped")
+
+    def _dispatch(self, stop: threading.Event) -> None:
+        away = False
+        while not stop.is_set():
+            try:
+                taken = self._dispatcher.fill()
+                # Taken something: there may be more. Otherwise sleep until the next number is due.
+                pause = SHORTEST_PAUSE_S if taken else self._pause()
+            except DatabaseUnavailable as error:
+                if not away:
+                    self._log.warning("waiting for the database", why=str(error))
+                away = True
+                stop.wait(DATABASE_AWAY_PAUSE_S)
+                continue
+            if away:
+                self._log.info("the database is back")
+                away = False
+            self._dispatcher.wait_for_place(self._poll_s)
+            stop.wait(pause)
+
+    def _pause(self) -> float:
+        ready_in_s: float | None = self._db.call_one("messaging.ready_in_s")["ready_in_s"]
+        if ready_in_s is None:
+            return self._poll_s
+        return min(self._poll_s, max(SHORTEST_PAUSE_S, ready_in_s))
+
+    def _answer_all(self) -> None:
+        while self._turns.run_once(self._name):
+            pass
+
+    def _expire(self) -> None:
+        moved = self._db.call_one("messaging.expire_due")["expire_due"]
+        if moved:
+            self._log.info("expired", messages=moved)
+
+    def _wake_forgotten(self) -> None:
+        woken = self._db.call_one("messaging.wake_forgotten")["wake_forgotten"]
+        if woken:
+            self._log.error("numbers had a queue and slept: a defect to report", numbers=woken)
+
+    def _start(
+        self, stop: threading.Event, name: str, duty: Callable[[], object], every_s: float
+    ) -> threading.Thread:
+        thread = threading.Thread(target=self._repeat, args=(stop, name, duty, every_s), name=name)
+        thread.start()
+        return thread
+
+    def _repeat(self, stop: threading.Event, name: str, duty: Callable[[], object], every_s: float) -> None:
+        while True:
+            try:
+                duty()
+            except DatabaseUnavailable:
+                # The dispatcher says it once for all.
+                self._log.debug("waiting for the database", duty=name)
+            except RoletaError as error:
+                self._log.error("a duty failed", duty=name, why=str(error))
+            except Exception:
+                self._log.exception("a duty failed", duty=name)
+            if stop.wait(every_s):
+                return

@@ -1,0 +1,100 @@
+"""Who is believed at a number's webhook, below HTTP."""
+
+import inspect
+import uuid
+
+from shared import webhook_auth
+from shared.db import Database
+from shared.webhook_auth import Unauthorized, authenticate, hash_token, new_token, same_secret
+
+
+def add(db: Database, zapi_id: str, token: str, secret: str | None = None) -> uuid.UUID:
+    """A number; two of them may name the same Z-API instance in an adopted table."""
+    [row] = db.rows(
+        """
+        insert into public.whatsapp_instances
+            (name, zapi_instance_id, zapi_token, zapi_client_token, webhook_token_hash)
+        values (%(name)s, %(zapi_id)s, %(token)s, 'client', %(hash)s) returning id
+        """,
+        {
+            "name": uuid.uuid4().hex,
+            "zapi_id": zapi_id,
+            "token": token,
+            "hash": hash_token(secret) if secret else None,
+        },
+    )
+    found: uuid.UUID = row["id"]
+    return found
+
+
+def ask(db: Database, path: str | None, header: str | None, claimed: object) -> uuid.UUID | None:
+    """The number that these prove, or None."""
+    try:
+        return authenticate(db, path_token=path, header_token=header, claimed_instance=claimed).instance_id
+    except Unauthorized as refused:
+        assert str(refused) == "Unauthorized"
+        return None
+
+
+def test_new_secrets_have_256_bits_fit_a_path_and_never_repeat() -> None:
+    """43 URL-safe characters are 32 random bytes."""
+    tokens = {new_token() for _ in range(1000)}
+    assert len(tokens) == 1000
+    assert all(len(each) == 43 and each.replace("-", "").replace("_", "").isalnum() for each in tokens)
+    assert len(hash_token(tokens.pop())) == 32
+
+
+def test_path_secret_proves_its_own_number_only(db: Database) -> None:
+    """The payload must name the number of the secret, and a token header must be its own."""
+    one, two = add(db, "A", "token-a", "secret-a"), add(db, "B", "token-b", "secret-b")
+    assert ask(db, "secret-a", None, "A") == one
+    assert ask(db, "secret-b", "token-b", "B") == two
+    for path, header, claimed in (
+        ("secret-a", None, "B"),
+        ("secret-a", "token-b", "A"),
+        ("secret-a", "token-b", "B"),
+        ("secret-a", "", "A"),
+        ("secret-a", None, None),
+        ("secret-a", None, ""),
+        ("", None, "A"),
+        ("", "token-a", "A"),
+        ("secret", "token-a", "A"),
+    ):
+        assert ask(db, path, header, claimed) is None, (path, header, claimed)
+
+
+def test_without_a_path_secret_only_the_named_number_s_token_proves(db: Database) -> None:
+    """The bare address is for numbers that others configured."""
+    one = add(db, "A", "token-a")
+    add(db, "B", "token-b")
+    assert ask(db, None, "token-a", "A") == one
+    for header, claimed in (("token-b", "A"), (None, "A"), ("", "A"), ("token-a", "C"), ("token-a", ["A"])):
+        assert ask(db, None, header, claimed) is None, (header, claimed)
+
+
+def test_two_rows_of_one_instance_are_told_apart_by_their_tokens(db: Database) -> None:
+    """An adopted table may hold an instance twice, with an old and a new token."""
+    old, new = add(db, "A", "token-old"), add(db, "A", "token-new")
+    assert ask(db, None, "token-old", "A") == old
+    assert ask(db, None, "token-new", "A") == new
+
+
+def test_odd_characters_are_refused_like_any_other(db: Database) -> None:
+    """Nothing that a header or a payload can hold is an error of ours."""
+    add(db, "A", "token-a", "secret-a")
+    for odd in ("\x00", "\ud800", "é" * 1000, "\x00A"):
+        assert ask(db, odd, odd, odd) is None
+        assert ask(db, None, odd, odd) is None
+        assert ask(db, "secret-a", None, odd) is None
+
+
+def test_empty_secrets_equal_nothing() -> None:
+    """A secret that was never set must not be met by a header that was never sent."""
+    assert not same_secret("", "")
+    assert same_secret("a", "a") and not same_secret("a", "b")
+
+
+def test_comparisons_take_constant_time() -> None:
+    """One place compares secrets, and it does so with hmac.compare_digest."""
+    assert "compare_digest" in inspect.getsource(same_secret)
+    assert "==" not in inspect.getsource(webhook_auth)
