@@ -16,7 +16,7 @@ from edge.errors import ErrorAnswers
 from edge.functions import Call, EdgeFunction, Handler, load_functions
 from edge.health import Health
 from shared import clock
-from shared.db import Database
+from shared.db import Calls
 from shared.errors import SettingsError
 from shared.redaction import mask_phones
 from shared.settings import Settings
@@ -40,7 +40,7 @@ _CORS = (
 )
 
 
-def create_app(db: Database, settings: Settings, functions: list[EdgeFunction] | None = None) -> App:
+def create_app(db: Calls, settings: Settings, functions: list[EdgeFunction] | None = None) -> App:
     """A gateway over this database; several may live in one process. SettingsError where supabase.toml is
     wrong."""
     log: FilteringBoundLogger = structlog.get_logger("roleta.gateway")
@@ -68,7 +68,7 @@ class FunctionResource:
     """One edge function behind its route: the caller, then the body, then the handler."""
 
     def __init__(
-        self, function: EdgeFunction, db: Database, settings: Settings, log: FilteringBoundLogger
+        self, function: EdgeFunction, db: Calls, settings: Settings, log: FilteringBoundLogger
     ) -> None:
         if function.caller == "user":
             raise SettingsError(

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast, get_args
 
 from structlog.typing import FilteringBoundLogger
 
-from shared.db import Database
+from shared.db import Calls
 from shared.errors import SettingsError
 from shared.settings import Settings
 
@@ -23,7 +23,7 @@ Answer = dict[str, object]
 class Call:
     """One request to a function: its JSON object, its headers (names in lower case), what it may use."""
 
-    db: Database
+    db: Calls
     settings: Settings
     log: FilteringBoundLogger
     body: dict[str, Any] = field(repr=False)

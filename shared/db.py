@@ -8,7 +8,7 @@ import select
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, LiteralString, Self
+from typing import Any, LiteralString, Protocol, Self
 
 import psycopg
 from psycopg import sql
@@ -33,6 +33,14 @@ Row = dict[str, Any]
 _UNAVAILABLE = ("08", "53", "57P")
 # Undefined function, table, schema: what `roleta migrate` makes.
 _NOT_MIGRATED = ("42883", "42P01", "3F000")
+
+
+class Calls(Protocol):
+    """What handlers and workers need of a database: to call its functions. shared/rest.py offers the same."""
+
+    def call(self, function: str, /, **arguments: object) -> list[Row]: ...
+
+    def call_one(self, function: str, /, **arguments: object) -> Row: ...
 
 
 class Transaction:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from shared import clock, log
-from shared.db import Database
+from shared.db import Calls
 from shared.errors import DatabaseUnavailable, RoletaError
 from shared.providers.base import AttemptReport, Content, Outcome, Provider
 from shared.providers.transport import open_http
@@ -25,9 +25,7 @@ RECORD_AGAIN_S = 0.5
 class Dispatcher:
     """One worker's sending side: at most `max_in_flight` messages at once, each on a thread of its own."""
 
-    def __init__(
-        self, db: Database, provider_for: ProviderFactory, *, worker: str, max_in_flight: int
-    ) -> None:
+    def __init__(self, db: Calls, provider_for: ProviderFactory, *, worker: str, max_in_flight: int) -> None:
         self._db = db
         self._provider_for = provider_for
         self._worker = worker

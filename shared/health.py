@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from shared import log
-from shared.db import Database, Row
+from shared.db import Calls, Row
 from shared.dispatcher import ProviderFactory
 from shared.errors import RoletaError
 from shared.providers.base import ChannelState
@@ -15,7 +15,7 @@ AT_ONCE = 8
 class HealthDuty:
     """Every number is asked once a minute, by one worker, however many workers there are."""
 
-    def __init__(self, db: Database, provider_for: ProviderFactory, *, every_s: float = EVERY_S) -> None:
+    def __init__(self, db: Calls, provider_for: ProviderFactory, *, every_s: float = EVERY_S) -> None:
         self._db = db
         self._provider_for = provider_for
         self._every_s = every_s

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.db import Database
+from shared.db import Calls
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Finished:
 
 
 def accept(
-    db: Database,
+    db: Calls,
     *,
     instance_id: UUID,
     event_key: str,
@@ -88,21 +88,19 @@ def accept(
     return Accepted(**row)
 
 
-def same_phone(db: Database, one: str, other: str) -> bool:
+def same_phone(db: Calls, one: str, other: str) -> bool:
     """Whether two phones are one person, by the database's own rule."""
     keys = [db.call_one("messaging.phone_key", p_phone=phone)["phone_key"] for phone in (one, other)]
     return bool(keys[0] == keys[1])
 
 
-def claim_turn(db: Database, worker: str, *, lease_s: float = 60.0) -> Turn | None:
+def claim_turn(db: Calls, worker: str, *, lease_s: float = 60.0) -> Turn | None:
     """The turn of one person who has gone silent, leased for `lease_s`; None when nobody waits."""
     rows = db.call("messaging.claim_turn", p_worker=worker, p_lease_s=lease_s)
     return Turn(**{**rows[0], "events": rows[0]["events"] or []}) if rows else None
 
 
-def finish_turn(
-    db: Database, turn: Turn, texts: Sequence[str], *, by: str, debounce_s: float = 2.0
-) -> Finished:
+def finish_turn(db: Calls, turn: Turn, texts: Sequence[str], *, by: str, debounce_s: float = 2.0) -> Finished:
     """Enqueues the answer and ends the turn in one transaction; what came meanwhile makes the next turn."""
     row = db.call_one(
         "messaging.finish_turn",

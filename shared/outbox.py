@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.db import Database, Row, as_json
+from shared.db import Calls, Row, as_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ class RetriedEffect:
 
 
 def enqueue(
-    db: Database,
+    db: Calls,
     *,
     purpose: str,
     phone: str,
@@ -167,7 +167,7 @@ def enqueue(
     return enqueue_many(db, [message])[0]
 
 
-def enqueue_many(db: Database, messages: Sequence[NewMessage]) -> list[Enqueued]:
+def enqueue_many(db: Calls, messages: Sequence[NewMessage]) -> list[Enqueued]:
     """Up to 1,000 messages in one transaction, all or none; answers in the order given.
 
     A dedupe key twice in one list is enqueued once, as first asked.
@@ -176,14 +176,14 @@ def enqueue_many(db: Database, messages: Sequence[NewMessage]) -> list[Enqueued]
     return [Enqueued(**row) for row in db.call("messaging.enqueue_many", p_messages=payload)]
 
 
-def explain(db: Database, message_id: int) -> dict[str, Any]:
+def explain(db: Calls, message_id: int) -> dict[str, Any]:
     """Why a message stands where it stands, and its history; no phone in full. NotFound for a strange id."""
     told: dict[str, Any] = db.call_one("messaging.explain", p_message_id=message_id)["explain"]
     return told
 
 
 def cancel(
-    db: Database,
+    db: Calls,
     *,
     by: str,
     why: str,
@@ -207,42 +207,42 @@ def cancel(
     return [CancelCount(**row) for row in rows]
 
 
-def pause_all(db: Database, *, by: str, why: str | None = None) -> bool:
+def pause_all(db: Calls, *, by: str, why: str | None = None) -> bool:
     """Stops every claim and begin; False if everything was paused already."""
     return bool(db.call_one("messaging.pause_all", p_by=by, p_why=why)["pause_all"])
 
 
-def resume_all(db: Database, *, by: str) -> bool:
+def resume_all(db: Calls, *, by: str) -> bool:
     """Ends pause_all; False if nothing was paused."""
     return bool(db.call_one("messaging.resume_all", p_by=by)["resume_all"])
 
 
-def pool_overview(db: Database) -> list[PoolRow]:
+def pool_overview(db: Calls) -> list[PoolRow]:
     """One row per number, the default one first."""
     return [_pool_row(row) for row in db.call("messaging.pool_overview")]
 
 
-def recent_moves(db: Database, *, after_id: int = 0, limit: int = 100) -> list[Move]:
+def recent_moves(db: Calls, *, after_id: int = 0, limit: int = 100) -> list[Move]:
     """The latest moves with a history id above `after_id`, oldest first."""
     return [Move(**row) for row in db.call("messaging.recent_moves", p_after_id=after_id, p_limit=limit)]
 
 
-def retry_effects(db: Database, *, limit: int = 100) -> list[RetriedEffect]:
+def retry_effects(db: Calls, *, limit: int = 100) -> list[RetriedEffect]:
     """Tries again what accepted messages could not write into the app's tables."""
     return [RetriedEffect(**row) for row in db.call("messaging.retry_effects", p_limit=limit)]
 
 
-def expire_due(db: Database, *, limit: int = 1000) -> int:
+def expire_due(db: Calls, *, limit: int = 1000) -> int:
     """Ends what is past its expiry; how many."""
     return int(db.call_one("messaging.expire_due", p_limit=limit)["expire_due"])
 
 
-def wake_forgotten(db: Database) -> int:
+def wake_forgotten(db: Calls) -> int:
     """Wakes numbers that sleep on a queue; how many: 0, or there is a defect to report."""
     return int(db.call_one("messaging.wake_forgotten")["wake_forgotten"])
 
 
-def audit_findings(db: Database, *, limit: int = 100) -> list[Row]:
+def audit_findings(db: Calls, *, limit: int = 100) -> list[Row]:
     """Rows of {finding, evidence} from the audit views: none, or something is wrong."""
     return db.call("messaging.audit_findings", p_limit=limit)
 

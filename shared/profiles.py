@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from shared import texts_pt
-from shared.db import Database
+from shared.db import Calls
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class SignUp:
 
 
 def sign_up(
-    db: Database,
+    db: Calls,
     *,
     name: str,
     phone: str,
@@ -43,13 +43,13 @@ def sign_up(
     return SignUp(**row)
 
 
-def profile_of_user(db: Database, user_id: UUID) -> UUID | None:
+def profile_of_user(db: Calls, user_id: UUID) -> UUID | None:
     """The profile of an app's user id; None when there is none."""
     found: UUID | None = db.call_one("messaging.profile_of_user", p_user_id=user_id)["profile_of_user"]
     return found
 
 
-def profile_of_phone(db: Database, phone: str) -> UUID | None:
+def profile_of_phone(db: Calls, phone: str) -> UUID | None:
     """The profile of a phone in any of its forms; None for a stranger."""
     found: UUID | None = db.call_one("messaging.find_profile", p_phone=phone)["find_profile"]
     return found

@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 from postgrest import SyncPostgrestClient
 from postgrest.exceptions import APIError
+from psycopg.types.json import Jsonb
 
 from shared.db import Row, only
 from shared.errors import BY_SQLSTATE, DatabaseUnavailable, InvalidInput, RoletaError, SetupMissing
@@ -84,12 +85,12 @@ def _translate(error: APIError, function: str) -> RoletaError:
 
 
 def _encoded(value: object) -> Any:
+    if isinstance(value, Jsonb):
+        return _encoded(value.obj)
     if isinstance(value, bytes):
         return "\\x" + value.hex()
-    if isinstance(value, UUID):
+    if isinstance(value, UUID | datetime.datetime):
         return str(value)
-    if isinstance(value, datetime.datetime):
-        return value.isoformat()
     if isinstance(value, Mapping):
         return {str(key): _encoded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -13,12 +13,11 @@ def first_name(name: str | None) -> str:
 
 
 def welcome(name: str | None) -> str:
-    """The first message a person gets; says how to stop."""
+    """The first message a person gets."""
     return (
         f"{_hello(name)} Que bom ter você aqui. 💛\n\n"
         "Eu sou a Aura e vou caminhar com você por este número. "
-        "Quando quiser conversar, é só responder a esta mensagem.\n\n"
-        "Se preferir não receber mais mensagens, responda SAIR."
+        "Quando quiser conversar, é só responder a esta mensagem."
     )
 
 

@@ -3,7 +3,7 @@
 from structlog.typing import FilteringBoundLogger
 
 from shared import inbox, texts_pt
-from shared.db import Database
+from shared.db import Calls
 from shared.settings import Settings
 
 ENQUEUED_BY = "webhook-zapi"
@@ -12,7 +12,7 @@ ENQUEUED_BY = "webhook-zapi"
 class TurnDuty:
     """What a worker does about people who wait for an answer. Threads and processes may share the work."""
 
-    def __init__(self, db: Database, settings: Settings, log: FilteringBoundLogger) -> None:
+    def __init__(self, db: Calls, settings: Settings, log: FilteringBoundLogger) -> None:
         self._db = db
         self._settings = settings
         self._log = log

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from shared.db import Database, Row
+from shared.db import Calls, Row
 from shared.errors import RoletaError
 
 
@@ -37,7 +37,7 @@ def hash_token(token: str) -> bytes:
 
 
 def authenticate(
-    db: Database, *, path_token: str | None, header_token: str | None, claimed_instance: object
+    db: Calls, *, path_token: str | None, header_token: str | None, claimed_instance: object
 ) -> WebhookInstance:
     """The number of a request, or Unauthorized.
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from shared import log
-from shared.db import Database
+from shared.db import Calls
 from shared.dispatcher import Dispatcher, Providers
 from shared.errors import DatabaseUnavailable, RoletaError
 from shared.health import HealthDuty
@@ -22,7 +22,7 @@ HEALTH_LOOK_EVERY_S = 5.0
 class Worker:
     """Any number of these run beside each other, on any number of machines; the database coordinates them."""
 
-    def __init__(self, db: Database, settings: Settings, name: str) -> None:
+    def __init__(self, db: Calls, settings: Settings, name: str) -> None:
         self._db = db
         self._name = name
         self._poll_s = settings.poll_interval_s
