@@ -59,13 +59,14 @@ def read(home: Path) -> Run | None:
 
 
 def born(pid: int) -> str:
-    """When this process began, in the kernel's ticks since boot; empty where there is no such process."""
+    """When this process began, in the kernel's ticks since boot; empty where none runs (any more)."""
     try:
         about = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    # The name in parentheses may hold blanks; field 22 of proc(5) is the 20th after it.
-    return about.rpartition(")")[2].split()[19]
+    # proc(5): the name in parentheses may hold blanks; after it the state is the 1st and the birth the 20th.
+    fields = about.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""The commands of `roleta`, a module each; what several share is in surroundings.py and tables.py."""

@@ -1,0 +1,89 @@
+"""What is done at Z-API when a number joins or its webhook secret changes: for `instance add` and `up`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from shared import instances, webhook_auth
+from shared.db import Database
+from shared.errors import RoletaError
+from shared.providers.base import ProviderError
+from shared.providers.zapi import ZApiClient
+
+Say = Callable[[str], None]
+WEBHOOK_PATH = "/functions/v1/webhook-zapi/"
+NO_PUBLIC_URL = (
+    "ROLETA_PUBLIC_URL is not set, so no webhook was set: once Z-API can reach the gateway at an https "
+    "address, set it and run `roleta instance rotate-webhook`"
+)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the provider said of a number before it was added. `problem` None: it may be added."""
+
+    phone_number: str | None = field(repr=False)
+    connected: bool | None
+    refusal: str | None
+    problem: str | None
+
+
+def client_of(secrets: instances.Credentials, base_url: str) -> ZApiClient:
+    """A client for these secrets; RoletaError names the one that cannot be a credential, never its value."""
+    try:
+        return ZApiClient.from_instance(secrets.as_row(), base_url=base_url)
+    except ValueError as problem:
+        raise RoletaError(str(problem)) from None
+
+
+def check(client: ZApiClient) -> Checked:
+    """GET /status and /device: is it connected, and which phone is paired (zapi contract 4.1)."""
+    state = client.state()
+    if state.account_refused:
+        problem = f"Z-API refuses it: {state.detail or state.account_refused}"
+        return Checked(None, None, state.account_refused, problem)
+    if not state.connected:
+        said = f" ({state.detail})" if state.detail else ""
+        known = "is not connected: pair the phone first" if state.connected is False else "cannot be checked"
+        return Checked(None, state.connected, None, f"the number {known}{said}")
+    try:
+        phone = client.device().phone
+    except ProviderError as problem:
+        return Checked(None, True, problem.halt_reason, f"its phone cannot be read: {problem.detail}")
+    return Checked(phone, True, None, None if phone else "Z-API names no phone for it")
+
+
+def stop_provider_queue(client: ZApiClient, say: Say) -> bool:
+    """Tells Z-API not to keep messages for a disconnected phone: the pace is ours. False where it refused."""
+    try:
+        client.set_queueing_while_disconnected(False)
+    except ProviderError as problem:
+        say(f"queuing while disconnected could not be turned off: {problem.detail}")
+        return False
+    say("queuing while disconnected is off: no old message bursts out at a reconnection")
+    return True
+
+
+def rotate_webhook(
+    db: Database, client: ZApiClient, instance_id: UUID, public_url: str | None, *, by: str, say: Say
+) -> bool:
+    """A new secret in the webhook address, here and at Z-API. False where it was not set there, with the
+    reason said; then the address before is still the one that counts."""
+    if public_url is None:
+        say(NO_PUBLIC_URL)
+        return False
+    if not public_url.startswith("https://"):
+        say("ROLETA_PUBLIC_URL is not https, which Z-API asks for; trying all the same")
+    before = instances.webhook_token_hash(db, instance_id)
+    token = webhook_auth.new_token()
+    # Known here before it is used there, so that no event comes with a secret that we refuse.
+    instances.set_webhook_token(db, instance_id, webhook_auth.hash_token(token), by=by)
+    try:
+        client.set_every_webhook(public_url.rstrip("/") + WEBHOOK_PATH + token, notify_sent_by_me=True)
+    except ProviderError as problem:
+        if before is not None:
+            instances.set_webhook_token(db, instance_id, before, by=by)
+        say(f"the webhooks could not be set: {problem.detail}; try `roleta instance rotate-webhook` later")
+        return False
+    say(f"all webhooks, and what is sent from the phone itself, go to {public_url}{WEBHOOK_PATH}…")
+    return True

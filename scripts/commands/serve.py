@@ -1,0 +1,45 @@
+"""`roleta serve`: the gateway over waitress. What it answers is in edge/."""
+
+import errno
+import signal
+import sys
+
+import click
+
+from scripts.commands.surroundings import Surroundings, pass_surroundings
+from shared.errors import Conflict
+
+CONNECTIONS = 8  # one for each of the gateway's threads
+
+
+@click.command()
+@click.option("--host", metavar="HOST", help="[default: ROLETA_GATEWAY_HOST, 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="[default: ROLETA_GATEWAY_PORT, 8000]")
+@pass_surroundings
+def serve(around: Surroundings, host: str | None, port: int | None) -> None:
+    """Run the gateway: the HTTP functions and the webhooks, until SIGTERM or Ctrl-C."""
+    import waitress  # noqa: PLC0415 - only this process needs it
+
+    from edge.app import SERVER_OPTIONS, create_app  # noqa: PLC0415
+    from shared import log  # noqa: PLC0415
+
+    settings = around.settings
+    log.configure(
+        settings.log_level,
+        secrets=(settings.zapi_token, settings.zapi_client_token, settings.service_role_key),
+    )
+    host = host or settings.gateway_host
+    port = settings.gateway_port if port is None else port
+    # waitress ends in order on SystemExit.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    with around.database(name="roleta serve", max_size=CONNECTIONS) as db:
+        try:
+            server = waitress.create_server(create_app(db, settings), host=host, port=port, **SERVER_OPTIONS)
+        except OSError as problem:
+            if problem.errno == errno.EADDRINUSE:
+                raise Conflict(
+                    f"port {port} on {host} is in use: stop what listens there, or choose another with --port"
+                ) from None
+            raise
+        log.get().info("listening", address=f"http://{host}:{server.effective_port}")
+        server.run()

@@ -1,0 +1,103 @@
+"""Where a command finds its database, its settings and its operator's name. Nothing here changes anything."""
+
+import dataclasses
+import getpass
+import json
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from scripts import run_file
+from shared.db import Database
+from shared.errors import SettingsError
+from shared.settings import Settings, load
+
+F = TypeVar("F", bound=Callable[..., Any])
+NO_DATABASE = (
+    "DATABASE_URL is not set and no `roleta up` is running here: set it in .env, give --database-url, "
+    "or start one with `python3 scripts/up.py`"
+)
+
+
+class Surroundings:
+    """What the group's options say, and what follows from it; read when first needed."""
+
+    def __init__(self, *, given_url: str | None, home: Path, env_file: Path) -> None:
+        self.given_url = given_url
+        self.home = home
+        self.env_file = env_file
+
+    @cached_property
+    def own_settings(self) -> Settings:
+        """The settings, --database-url included, without a look at what runs here."""
+        settings = load(env_file=self.env_file)
+        if self.given_url:
+            settings = dataclasses.replace(settings, database_url=self.given_url)
+        return settings
+
+    @cached_property
+    def running(self) -> run_file.Run | None:
+        """The `up` whose database stands in because none is set; None where one is set."""
+        return None if self.own_settings.database_url else run_file.read(self.home)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings; where no database is set those of the running `up`, its simulator included."""
+        settings = self.own_settings
+        if self.running is None:
+            return settings
+        settings = dataclasses.replace(settings, database_url=self.running.database_url)
+        if self.running.simulator_url:
+            settings = dataclasses.replace(settings, zapi_base_url=self.running.simulator_url)
+        return settings
+
+    @property
+    def database_url(self) -> str:
+        """The address of the database; SettingsError where there is none."""
+        if not self.settings.database_url:
+            raise SettingsError(NO_DATABASE)
+        return self.settings.database_url
+
+    def database(self, *, name: str = "roleta", max_size: int = 2) -> Database:
+        """A pool over it, closed by the caller; it connects when it is first used."""
+        return Database(self.database_url, max_size=max_size, application_name=name)
+
+
+pass_surroundings = click.make_pass_decorator(Surroundings)
+
+
+def operator() -> str:
+    """Who changes things when --by does not say: the account's name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.geteuid()}"
+
+
+by_option = click.option(
+    "--by", default=operator, metavar="NAME", help="Who orders it. [default: your account's name]"
+)
+why_option = click.option("--why", metavar="TEXT", help="Why, for the history.")
+json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal, at once also where the output is a pipe."""
+    click.echo(text)
+
+
+def say_json(value: Any) -> None:
+    """A value as JSON; times in ISO 8601, ids as text."""
+    click.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if hasattr(value, "as_integer_ratio"):  # numeric columns come as Decimal
+        return float(value)
+    return str(value)
