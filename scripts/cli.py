@@ -27,6 +27,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "up": Entry("up:up", "Start everything and show the pool at work."),
     "migrate": Entry("migrate:migrate", "Plan, apply, roll back and report the migrations."),
+    "adopt": Entry("adopt:adopt", "What in an existing project must be put right (--check)."),
     "serve": Entry("serve:serve", "Run the gateway (the HTTP functions)."),
     "work": Entry("work:work", "Run one worker, which sends what is due."),
     "status": Entry("status:status", "The pool as a table: people, seats, queues, next slots."),

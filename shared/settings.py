@@ -28,6 +28,7 @@ class Settings:
     zapi_token: str | None = field(default=None, repr=False)
     zapi_client_token: str | None = field(default=None, repr=False)
     zapi_base_url: str = "https://api.z-api.io"
+    supabase_url: str | None = None
     service_role_key: str | None = field(default=None, repr=False)
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8000
@@ -62,6 +63,7 @@ def load(env: Mapping[str, str] | None = None, env_file: Path | None = ENV_FILE)
         zapi_token=read.text("ZAPI_TOKEN"),
         zapi_client_token=read.text("ZAPI_CLIENT_TOKEN"),
         zapi_base_url=read.url("ROLETA_ZAPI_BASE_URL") or default.zapi_base_url,
+        supabase_url=read.url("SUPABASE_URL"),
         service_role_key=read.text("SUPABASE_SERVICE_ROLE_KEY"),
         gateway_host=read.text("ROLETA_GATEWAY_HOST") or default.gateway_host,
         gateway_port=read.number("ROLETA_GATEWAY_PORT", int, default.gateway_port, least=0, most=65535),

@@ -12,7 +12,7 @@ from shared.settings import Settings
 from shared.turns import TurnDuty
 
 SHORTEST_PAUSE_S = 0.02
-DATABASE_AWAY_PAUSE_S = 1.0
+TROUBLE_PAUSE_S = 1.0
 TURN_PAUSE_S = 0.25
 EXPIRE_EVERY_S = 10.0
 FORGOTTEN_EVERY_S = 60.0
@@ -54,21 +54,24 @@ class Worker:
             self._log.info("stopped")
 
     def _dispatch(self, stop: threading.Event) -> None:
-        away = False
+        trouble: str | None = None
         while not stop.is_set():
             try:
                 taken = self._dispatcher.fill()
                 # Taken something: there may be more. Otherwise sleep until the next number is due.
                 pause = SHORTEST_PAUSE_S if taken else self._pause()
-            except DatabaseUnavailable as error:
-                if not away:
-                    self._log.warning("waiting for the database", why=str(error))
-                away = True
-                stop.wait(DATABASE_AWAY_PAUSE_S)
+            except RoletaError as error:
+                # Nothing was begun. Said once, however long it lasts; a worker ends only when it is told to.
+                if str(error) != trouble:
+                    away = isinstance(error, DatabaseUnavailable)
+                    say = self._log.warning if away else self._log.error
+                    say("waiting for the database" if away else "cannot claim", why=str(error))
+                trouble = str(error)
+                stop.wait(TROUBLE_PAUSE_S)
                 continue
-            if away:
-                self._log.info("the database is back")
-                away = False
+            if trouble:
+                self._log.info("going on")
+                trouble = None
             self._dispatcher.wait_for_place(self._poll_s)
             stop.wait(pause)
 

@@ -32,7 +32,7 @@ def serve(around: Surroundings, host: str | None, port: int | None) -> None:
     port = settings.gateway_port if port is None else port
     # waitress ends in order on SystemExit.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
-    with around.database(name="roleta serve", max_size=CONNECTIONS) as db:
+    with around.calls(name="roleta serve", max_size=CONNECTIONS) as db:
         try:
             server = waitress.create_server(create_app(db, settings), host=host, port=port, **SERVER_OPTIONS)
         except OSError as problem:

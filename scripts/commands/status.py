@@ -53,14 +53,13 @@ def status(around: Surroundings, as_json: bool) -> None:
 
 def paused_by(db: Database) -> dict[str, Any] | None:
     """Who paused everything, since when and why; None while it runs."""
-    rows = db.rows("select c.paused_at, c.paused_by, c.paused_why from messaging.control as c")
-    return rows[0] if rows and rows[0]["paused_at"] else None
+    standing = db.call_one("messaging.standing")
+    return standing if standing["paused_at"] else None
 
 
 def open_effects(db: Database) -> int:
     """How many failed effects wait for `roleta effects retry`."""
-    rows = db.rows("select count(*) as n from messaging.failed_effects as e where e.succeeded_at is null")
-    return int(rows[0]["n"])
+    return int(db.call_one("messaging.standing")["failed_effects"])
 
 
 def pool_table(pool: list[PoolRow]) -> RenderableType:

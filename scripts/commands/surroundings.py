@@ -5,6 +5,7 @@ import getpass
 import json
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from scripts import run_file
-from shared.db import Database
+from shared.db import Calls, Database
 from shared.errors import SettingsError
 from shared.settings import Settings, load
 
@@ -61,6 +62,19 @@ class Surroundings:
         if not self.settings.database_url:
             raise SettingsError(NO_DATABASE)
         return self.settings.database_url
+
+    def calls(self, *, name: str, max_size: int) -> AbstractContextManager[Calls]:
+        """A pool, or PostgREST where only SUPABASE_URL and the service key are set: for serve and work."""
+        settings = self.own_settings
+        if settings.database_url or not (settings.supabase_url and settings.service_role_key):
+            return self.database(name=name, max_size=max_size)
+        try:
+            from shared.rest import RestDatabase  # noqa: PLC0415 - an optional extra
+        except ModuleNotFoundError:
+            raise SettingsError(
+                "SUPABASE_URL without DATABASE_URL needs the package postgrest: install roleta[supabase]"
+            ) from None
+        return closing(RestDatabase(settings.supabase_url, settings.service_role_key))
 
     def database(self, *, name: str = "roleta", max_size: int = 2) -> Database:
         """A pool over it, closed by the caller; it connects when it is first used."""

@@ -30,9 +30,7 @@ def work(around: Surroundings, name: str | None) -> None:
     stop = stop_on_signals()
     worker_name = name or f"{socket.gethostname()}:{os.getpid()}"
     # Besides the sends, each duty and the claim may want a connection at the same moment.
-    with around.database(
-        name=f"roleta work {worker_name}", max_size=_connections(settings.max_in_flight)
-    ) as db:
+    with around.calls(name=f"roleta work {worker_name}", max_size=_connections(settings.max_in_flight)) as db:
         Worker(db, settings, worker_name).run(stop)
 
 

@@ -77,14 +77,14 @@ def _call(connection: psycopg.Connection[Any], schema: str, function: str, given
     found = connection.execute(
         """ select p.proretset, p.prorettype = 'void'::regtype, p.proargnames, array(select t::regtype::text
         from unnest(p.proargtypes::oid[]) with ordinality as a (t, n) order by n) from pg_proc as p where
-        p.pronamespace = to_regnamespace(%s) and p.proname = %s and p.proargnames @> %s::text[] order by
+        p.pronamespace = to_regnamespace(%s) and p.proname = %s and coalesce(p.proargnames, '{}') @> %s::text[] order by
         p.pronargs desc limit 1 """,
         (schema, function, list(given)),
     ).fetchone()
     if found is None:
         raise LookupError
     is_set, is_void, names, types = found
-    of = dict(zip(names, types, strict=False))
+    of = dict(zip(names or (), types, strict=False))
     arguments = sql.SQL(", ").join(
         sql.SQL("{} => {}").format(sql.Identifier(name), _typed(name, of[name])) for name in given
     )
