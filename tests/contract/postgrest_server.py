@@ -15,6 +15,17 @@ import psycopg
 from psycopg import sql
 
 SERVICE_KEY = "service-key-of-the-stand-in"
+_LOOK_UP = """
+select
+    p.proretset, p.prorettype = 'void'::regtype, p.proargnames,
+    array(select t::regtype::text from unnest(p.proargtypes::oid[]) with ordinality as a (t, n) order by n)
+from pg_proc as p
+where
+    p.pronamespace = to_regnamespace(%s) and p.proname = %s
+    and coalesce(p.proargnames, '{}') @> %s::text[]
+order by p.pronargs desc
+limit 1
+"""
 
 
 @contextmanager
@@ -74,13 +85,7 @@ def _error(error: psycopg.Error) -> dict[str, Any]:
 
 
 def _call(connection: psycopg.Connection[Any], schema: str, function: str, given: dict[str, Any]) -> Any:
-    found = connection.execute(
-        """ select p.proretset, p.prorettype = 'void'::regtype, p.proargnames, array(select t::regtype::text
-        from unnest(p.proargtypes::oid[]) with ordinality as a (t, n) order by n) from pg_proc as p where
-        p.pronamespace = to_regnamespace(%s) and p.proname = %s and coalesce(p.proargnames, '{}') @> %s::text[] order by
-        p.pronargs desc limit 1 """,
-        (schema, function, list(given)),
-    ).fetchone()
+    found = connection.execute(_LOOK_UP, (schema, function, list(given))).fetchone()
     if found is None:
         raise LookupError
     is_set, is_void, names, types = found
