@@ -29,8 +29,9 @@ from shared.errors import (
 )
 
 Row = dict[str, Any]
-# Connection lost, resources gone (too many connections, disk, memory), server stopping or starting.
-_UNAVAILABLE = ("08", "53", "57P")
+# Connection lost; resources gone (too many connections, disk, memory); server stopping or starting; and where the
+# same call may well succeed a moment later: cut off by a timeout or a lock, lost in a deadlock, met a standby.
+UNAVAILABLE = ("08", "53", "57P", "57014", "40", "55P03", "25006")
 # Undefined function, table, schema: what `roleta migrate` makes.
 _NOT_MIGRATED = ("42883", "42P01", "3F000")
 
@@ -192,7 +193,7 @@ def _translate(error: psycopg.Error, what: str, refusal: Callable[[], str | None
         return _translate_client_side(error, what, refusal)
     if state in BY_SQLSTATE:
         return BY_SQLSTATE[state](error.diag.message_primary)
-    if state.startswith(_UNAVAILABLE):
+    if state.startswith(UNAVAILABLE):
         return DatabaseUnavailable(f"the database went away: {type(error).__name__}", sqlstate=state)
     if state.startswith("22"):
         return InvalidInput(

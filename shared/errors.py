@@ -53,7 +53,7 @@ class SetupMissing(RoletaError):
 
 
 class DatabaseUnavailable(RoletaError):
-    """The database cannot be reached now; what was being asked may or may not have happened."""
+    """The database cannot do this now; what was being asked may or may not have happened."""
 
 
 class SettingsError(RoletaError):

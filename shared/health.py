@@ -22,10 +22,10 @@ class HealthDuty:
         self._log = log.get(duty="health")
 
     def run_once(self) -> int:
-        """Asks the numbers that are due and records what they answer; returns how many were asked."""
-        due = self._db.call("messaging.take_health_checks", p_every_s=self._every_s)
+        """Asks up to AT_ONCE numbers that are due and records their answers; how many were asked."""
+        due = self._db.call("messaging.take_health_checks", p_every_s=self._every_s, p_limit=AT_ONCE)
         if due:
-            with ThreadPoolExecutor(min(AT_ONCE, len(due)), thread_name_prefix="health") as threads:
+            with ThreadPoolExecutor(len(due), thread_name_prefix="health") as threads:
                 list(threads.map(self._check, due))
         return len(due)
 

@@ -33,6 +33,8 @@ def configure(level: str = "INFO", secrets: Iterable[str | None] = ()) -> Redact
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
     handler.addFilter(RedactingFilter(redactor))
+    # It says how many requests wait for a thread, at every request that does.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
     return redactor
 

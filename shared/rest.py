@@ -13,7 +13,7 @@ from postgrest import SyncPostgrestClient
 from postgrest.exceptions import APIError
 from psycopg.types.json import Jsonb
 
-from shared.db import Row, only
+from shared.db import UNAVAILABLE, Row, only
 from shared.errors import BY_SQLSTATE, DatabaseUnavailable, InvalidInput, RoletaError, SetupMissing
 
 # Our functions name their columns so: a moment ends in _at, an id of a row of the app in _id.
@@ -71,7 +71,7 @@ def _translate(error: APIError, function: str) -> RoletaError:
     code = error.code or ""
     if code in BY_SQLSTATE:
         return BY_SQLSTATE[code](error.message)
-    if code in _AWAY or code.startswith(("08", "53", "57P")):
+    if code in _AWAY or code.startswith(UNAVAILABLE):
         return DatabaseUnavailable(f"the database went away ({code})", sqlstate=code)
     if code in _NOT_EXPOSED:
         return SetupMissing(

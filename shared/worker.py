@@ -37,10 +37,10 @@ class Worker:
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set, then lets what is in flight end. Waits for a database that is away."""
         duties = [
-            self._start(stop, "turns", self._answer_all, TURN_PAUSE_S),
+            self._start(stop, "turns", lambda: self._all(stop, self._answer), TURN_PAUSE_S),
             self._start(stop, "expiry", self._expire, EXPIRE_EVERY_S),
             self._start(stop, "forgotten", self._wake_forgotten, FORGOTTEN_EVERY_S),
-            self._start(stop, "health", self._health.run_once, HEALTH_LOOK_EVERY_S),
+            self._start(stop, "health", lambda: self._all(stop, self._health.run_once), HEALTH_LOOK_EVERY_S),
         ]
         self._log.info("started")
         try:
@@ -81,9 +81,13 @@ class Worker:
             return self._poll_s
         return min(self._poll_s, max(SHORTEST_PAUSE_S, ready_in_s))
 
-    def _answer_all(self) -> None:
-        while self._turns.run_once(self._name):
+    def _all(self, stop: threading.Event, duty: Callable[[], object]) -> None:
+        """One after the other while there are more, but not beyond the end of the worker."""
+        while not stop.is_set() and duty():
             pass
+
+    def _answer(self) -> bool:
+        return self._turns.run_once(self._name)
 
     def _expire(self) -> None:
         moved = self._db.call_one("messaging.expire_due")["expire_due"]
