@@ -29,8 +29,8 @@ from shared.errors import (
 )
 
 Row = dict[str, Any]
-# Connection lost; resources gone (too many connections, disk, memory); server stopping or starting; and where the
-# same call may well succeed a moment later: cut off by a timeout or a lock, lost in a deadlock, met a standby.
+# Connection lost; resources gone (connections, disk, memory); server stopping or starting; and where the same
+# call may well succeed a moment later: cut off by a timeout or a lock, lost in a deadlock, met a standby.
 UNAVAILABLE = ("08", "53", "57P", "57014", "40", "55P03", "25006")
 # Undefined function, table, schema: what `roleta migrate` makes.
 _NOT_MIGRATED = ("42883", "42P01", "3F000")
