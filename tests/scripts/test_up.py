@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
+import psycopg
 import pytest
 
 from scripts import run_file
@@ -171,6 +173,38 @@ def test_own_people_in_the_sample_run_need_no_question(ups: Ups, tmp_path: Path)
 
     assert running.ends(120) == 0, running.said
     assert sorted(ups.accepted()) == ["351912345678", "5511980001234"]
+
+
+def test_a_sign_up_at_half_past_eleven_at_night_is_welcomed_at_once(ups: Ups, tmp_path: Path) -> None:
+    """A welcome answers what the person just did, so it knows no quiet hours: `up` works at any hour."""
+    file = tmp_path / "people.csv"
+    file.write_text("name,phone,email\nAna,11980001234,\n")
+    ups("--people", str(file), "--speed", "1000").hears("welcome")
+    with psycopg.connect(ups.run.database_url) as connection:
+        connection.execute(
+            """
+            do $$
+            begin
+                execute format(
+                    'create or replace function messaging.clock() returns timestamptz language sql volatile
+                    return clock_timestamp() + interval %L',
+                    (current_date + time '23:30') at time zone 'America/Sao_Paulo' - clock_timestamp()
+                );
+            end
+            $$
+            """
+        )
+    answer = httpx.post(
+        f"{ups.run.gateway}/functions/v1/start-trial", json={"name": "Bia", "phone": "11980001235"}
+    )
+
+    assert answer.json()["success"] is True
+    eventually(lambda: "5511980001235" in ups.accepted(), 30, "the welcome at 23:30")
+    with psycopg.connect(ups.run.database_url) as connection:
+        begun = connection.execute(
+            "select extract(hour from begun_at at time zone 'America/Sao_Paulo') from messaging.attempts"
+        )
+        assert (23,) in begun.fetchall()
 
 
 def test_a_server_that_dies_ends_up_in_one_line(ups: Ups) -> None:
