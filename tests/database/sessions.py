@@ -1,4 +1,4 @@
-"""Two or more real sessions at once: a call that is still waiting for a lock, and threads that start together.
+"""Two or more real sessions at once: a call that still waits for a lock, and threads that start together.
 
 What one session does is in tests/database/world.py.
 """
@@ -58,7 +58,8 @@ def _waits_for_lock(watcher: World, backend: int) -> bool:
 
 
 def all_at_once(sessions: Sequence[Connection], act: Callable[[World, int], T]) -> list[T]:
-    """act(world, index) in a thread for each session, released together; their answers in order, or the first error."""
+    """act(world, index) in a thread for each session, released together; their answers in order, or the
+    first error."""
     gate = threading.Barrier(len(sessions))
 
     def run(index: int) -> T:

@@ -47,7 +47,8 @@ def test_an_unknown_message_is_refused(world: World) -> None:
 
 
 def test_a_zombie_whose_lease_ran_out_cannot_begin(world: World, bent_clock: BentClock) -> None:
-    """Pitfall 12: a worker that slept through its lease is refused, before and after another one took the message."""
+    """Pitfall 12: a worker that slept through its lease is refused, before and after another one took the
+    message."""
     world.enqueue(world.number())
     slow = world.claim()[0]
     bent_clock.forward(70)
@@ -59,8 +60,11 @@ def test_a_zombie_whose_lease_ran_out_cannot_begin(world: World, bent_clock: Ben
 
 
 @pytest.mark.parametrize("status", ["paused", "banned", "disconnected"])
-def test_a_number_that_went_down_after_the_claim_refuses_and_the_message_waits(world: World, status: str) -> None:
-    """The message goes back to its queue; nothing moves until the number is active again; then it goes at once."""
+def test_a_number_that_went_down_after_the_claim_refuses_and_the_message_waits(
+    world: World, status: str
+) -> None:
+    """The message goes back to its queue; nothing moves until the number is active again; then it goes at
+    once."""
     number = world.number()
     message = world.enqueue(number)
     claimed = world.claim()[0]
@@ -83,7 +87,9 @@ def test_a_pause_of_everything_refuses_the_next_begin(world: World) -> None:
     assert [row.message_id for row in world.claim()] == [message]
 
 
-def test_a_message_that_expired_between_claim_and_begin_is_not_sent(world: World, bent_clock: BentClock) -> None:
+def test_a_message_that_expired_between_claim_and_begin_is_not_sent(
+    world: World, bent_clock: BentClock
+) -> None:
     """The rules of the claim are asked again at begin: what is over is expired, and the slot is free."""
     number = world.number()
     late = world.enqueue(number, expires_at=bent_clock.now().replace(minute=1))
@@ -98,7 +104,8 @@ def test_a_message_that_expired_between_claim_and_begin_is_not_sent(world: World
 
 def _still_due(world: World, body: str) -> str:
     world.rows(
-        "create function messaging.due_test(subject_id text) returns text language plpgsql set search_path = ''"
+        "create function messaging.due_test(subject_id text) returns text language plpgsql"
+        " set search_path = ''"
         f" as $$ begin {body} end $$"
     )
     return world.purpose("nudge", still_due="due_test")
@@ -116,7 +123,8 @@ def test_what_is_no_longer_due_is_withdrawn_with_its_reason(world: World) -> Non
 
 
 def test_a_still_due_that_fails_does_not_block_the_number(world: World, bent_clock: BentClock) -> None:
-    """A broken app table behind still_due costs its own message a delay, never the number's other messages."""
+    """A broken app table behind still_due costs its own message a delay, never the number's other
+    messages."""
     purpose = _still_due(world, "raise exception 'relation public.sessions does not exist';")
     number = world.number()
     world.enqueue(number, purpose=purpose, subject_id="s")

@@ -22,7 +22,8 @@ def test_claim_against_claim_passes_over_a_locked_number(world: World, another: 
 
 
 def test_an_enqueue_during_a_claim_is_not_forgotten(world: World, another: Worlds) -> None:
-    """Pitfall 1: the enqueue waits for the claim's lock, then wakes the number for what the claim did not see."""
+    """Pitfall 1: the enqueue waits for the claim's lock, then wakes the number for what the claim did not
+    see."""
     number = world.number(gap=(0, 0))
     first = world.enqueue(number)
     claimer, caller = another(), another()
@@ -37,7 +38,8 @@ def test_an_enqueue_during_a_claim_is_not_forgotten(world: World, another: World
 
 
 def test_an_enqueue_before_a_claim_that_waited_is_seen_by_it(world: World, another: Worlds) -> None:
-    """Pitfall 1, the other way: a record that waits for an enqueue's lock sees what that enqueue committed."""
+    """Pitfall 1, the other way: a record that waits for an enqueue's lock sees what that enqueue
+    committed."""
     number = world.number(gap=(0, 0))
     attempt = world.begun(world.enqueue(number))
     caller, recorder = another(), another()
@@ -65,8 +67,11 @@ def test_an_enqueue_while_a_paced_message_is_in_flight_lets_no_second_one_out(wo
     assert len(world.claim()) == 1
 
 
-def test_settling_waits_for_a_record_and_finds_it_done(world: World, another: Worlds, bent_clock: BentClock) -> None:
-    """record first: the claim passes over the locked number, and nothing accepted is ever settled as unknown."""
+def test_settling_waits_for_a_record_and_finds_it_done(
+    world: World, another: Worlds, bent_clock: BentClock
+) -> None:
+    """record first: the claim passes over the locked number, and nothing accepted is ever settled as
+    unknown."""
     message = world.enqueue(world.number())
     attempt = world.begun(message)
     bent_clock.forward(71)
@@ -92,46 +97,6 @@ def test_a_record_that_waited_for_the_settling_is_still_believed(
         assert waiting.is_waiting
     assert waiting.result()["dispatch_state"] == "accepted"
     assert world.value("select count(*) from messaging.attempts") == 1
-
-
-def test_two_allocations_for_the_last_seat(world: World, another: Worlds) -> None:
-    """The one who waited gets no seat that is gone: null, and not one too many."""
-    world.number(seats=1)
-    people = [world.profile() for _ in range(2)]
-    one, two = another(), another()
-    with one.connection.transaction():
-        assert one.allocate(people[0]) is not None
-        waiting = Waiting(two, world, lambda: two.allocate(people[1]))
-        assert waiting.is_waiting
-    assert waiting.result() is None
-    assert world.value("select current_users from public.whatsapp_instances") == 1
-
-
-def test_a_seat_given_back_is_found_by_who_waited(world: World, another: Worlds) -> None:
-    """"Full" is not said because of a sign-up that was rolled back."""
-    number = world.number(seats=1)
-    people = [world.profile() for _ in range(2)]
-    one, two = another(), another()
-    one.rows("begin")
-    one.allocate(people[0])
-    waiting = Waiting(two, world, lambda: two.allocate(people[1]))
-    one.rows("rollback")
-    assert waiting.result() == number
-
-
-def test_a_loser_holds_no_number_while_it_waits_for_another(world: World, another: Worlds) -> None:
-    """Two people who draw two numbers in opposite order cannot wait for each other: a lost draw unlocks."""
-    world.number(seats=1)
-    people = [world.profile() for _ in range(3)]
-    one, two, three = another(), another(), another()
-    with one.connection.transaction():
-        one.allocate(people[0])
-        with two.connection.transaction():
-            waiting = Waiting(two, world, lambda: two.allocate(people[1]))
-            one.rows("commit")
-            assert waiting.result() is None
-            assert three.allocate(people[2]) is None
-            one.rows("begin")
 
 
 @pytest.mark.parametrize("status", ["paused", "banned", "disconnected"])
@@ -217,8 +182,11 @@ def test_a_begin_waits_for_a_cancel_and_is_refused(world: World, another: Worlds
     assert world.state(message) == "withdrawn"
 
 
-def test_a_cancel_does_not_fail_over_what_joined_the_run_while_it_waited(world: World, another: Worlds) -> None:
-    """A message of the run that appears on another number during the cancel's wait, and is being claimed, is no error."""
+def test_a_cancel_does_not_fail_over_what_joined_the_run_while_it_waited(
+    world: World, another: Worlds
+) -> None:
+    """A message of the run that appears on another number during the cancel's wait, and is being claimed,
+    is no error."""
     one, two = world.number(), world.number()
     first = world.enqueue(one, run_id="r")
     holder, person, claimer = another(), another(), another()
@@ -237,7 +205,8 @@ def test_a_cancel_does_not_fail_over_what_joined_the_run_while_it_waited(world: 
 
 
 def test_a_direct_update_as_service_role_is_felt_at_once(world: World, another: Worlds) -> None:
-    """PostgREST writing status puts the number to sleep and wakes it in the same transaction, like our own function."""
+    """PostgREST writing status puts the number to sleep and wakes it in the same transaction, like our
+    own function."""
     number = world.number()
     message = world.enqueue(number)
     api = another()
@@ -248,10 +217,13 @@ def test_a_direct_update_as_service_role_is_felt_at_once(world: World, another: 
     assert [row.message_id for row in world.claim()] == [message]
 
 
-def test_a_direct_update_of_many_numbers_does_not_deadlock_with_an_enqueue(world: World, another: Worlds) -> None:
+def test_a_direct_update_of_many_numbers_does_not_deadlock_with_an_enqueue(
+    world: World, another: Worlds
+) -> None:
     """Senders are locked in id order also when one statement pauses several numbers."""
     numbers = sorted(world.number() for _ in range(2))
-    # The last in id order comes first in the table, so that a row-by-row trigger meets them the wrong way round.
+    # The last in id order comes first in the table, so that a row-by-row trigger meets them the wrong way
+    # round.
     world.rows("update public.whatsapp_instances set name = name || ' (moved)' where id = %s", numbers[0])
     blocker, api, caller = another(), another(), another()
     blocker.rows("begin")
@@ -288,3 +260,22 @@ def test_a_locked_app_table_does_not_stop_the_recording(world: World, another: W
     assert world.record(attempt)["dispatch_state"] == "accepted"
     owner.rows("rollback")
     assert [row["succeeded"] for row in world.rows("select * from messaging.retry_effects()")] == [True]
+
+
+def test_receipts_for_several_ids_do_not_deadlock_with_one_for_one_of_them(
+    world: World, another: Worlds
+) -> None:
+    """A provider that reports A and B read together, and B once more beside it: both are stored."""
+    number = world.number()
+    blocker, several, single = another(), another(), another()
+    accept = (
+        "select is_new from messaging.accept_event(%s, 'e1', 'delivery', '{}',"
+        " p_receipt => 'read', p_receipt_ids => array['A', 'B'])"
+    )
+    blocker.rows("begin")
+    blocker.rows("select from messaging.senders where instance_id = %s for no key update", number)
+    waiting_several = Waiting(several, world, lambda: several.value(accept, number))
+    waiting_single = Waiting(single, world, lambda: single.receipt(number, "B", "read"))
+    blocker.rows("rollback")
+    assert (waiting_several.result(), waiting_single.result()) == (True, None)
+    assert world.value("select count(*) from messaging.receipts") == 2

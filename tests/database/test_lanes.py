@@ -1,4 +1,4 @@
-"""Lanes: which message of a number goes first, what a reply pushes, and what the claim takes out of the way."""
+"""Lanes: which message of a number goes first, what a reply pushes, what the claim takes out of the way."""
 
 import pytest
 
@@ -7,7 +7,9 @@ from tests.database.world import BentClock, World
 PERSON = "5511987654321"
 
 
-def test_timed_overtakes_bulk_and_within_a_lane_time_then_id_decide(world: World, bent_clock: BentClock) -> None:
+def test_timed_overtakes_bulk_and_within_a_lane_time_then_id_decide(
+    world: World, bent_clock: BentClock
+) -> None:
     """One number, gap zero: timed before bulk; within a lane the earlier not_before, then the smaller id."""
     number = world.number(gap=(0, 0))
     bulk = world.purpose("news")
@@ -99,6 +101,7 @@ def test_all_replies_together_push_a_waiting_message_at_most_their_bound(
 ) -> None:
     """However many answers go, and however they end, what was due at T goes by T + 120 s."""
     number = world.number()
+    world.record(world.begun(world.reply(number, PERSON)))
     message = world.enqueue(number)
     due = bent_clock.now()
     gone = None
@@ -116,7 +119,7 @@ def test_all_replies_together_push_a_waiting_message_at_most_their_bound(
                 world.record(world.begin(claimed)["attempt_id"], ends)
         bent_clock.forward(2)
     assert gone is not None
-    assert gone <= 120
+    assert 60 < gone <= 120
 
 
 def test_a_cancel_does_not_shorten_what_a_reply_pushed(world: World, bent_clock: BentClock) -> None:

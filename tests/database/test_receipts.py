@@ -4,9 +4,6 @@ import itertools
 import json
 import random
 
-import psycopg
-import pytest
-
 from tests.database.world import BentClock, World
 
 FORWARD = ["sent", "failed", "delivered", "read"]
@@ -17,7 +14,10 @@ def test_a_thousand_receipts_before_their_answers_are_all_applied(world: World) 
     source = random.Random(7)
     numbers = [world.number(gap=(0, 0)) for _ in range(50)]
     world.enqueue_many(world.wanted(number) for number in numbers * 20)
-    apply = "select messaging.apply_receipt(%s, %s, r) from unnest(%s::text[]) with ordinality as r (r, n) order by n"
+    apply = (
+        "select messaging.apply_receipt(%s, %s, r) from unnest(%s::text[]) with ordinality as r (r, n)"
+        " order by n"
+    )
     for _ in range(20):
         begun = [world.begin(claimed) for claimed in world.claim(200)]
         for row in begun:
@@ -26,23 +26,23 @@ def test_a_thousand_receipts_before_their_answers_are_all_applied(world: World) 
             world.rows(apply, row["instance_id"], f"P{row['attempt_id']}", receipts)
         for row in begun:
             world.record(row["attempt_id"], p_provider_message_id=f"P{row['attempt_id']}")
-    assert world.rows("select dispatch_state, delivery_state, count(*) from messaging.outbox group by 1, 2") == [
-        {"dispatch_state": "accepted", "delivery_state": "read", "count": 1000}
-    ]
+    assert world.rows(
+        "select dispatch_state, delivery_state, count(*) from messaging.outbox group by 1, 2"
+    ) == [{"dispatch_state": "accepted", "delivery_state": "read", "count": 1000}]
     assert world.value("select count(*) from messaging.receipts where message_id is not null") == 3000
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(FORWARD)), ids=",".join)
-def test_delivery_only_moves_forward(world: World, order: tuple[str, ...]) -> None:
+def test_delivery_only_moves_forward(world: World) -> None:
     """In whatever order the four receipts come, the furthest one stands after each."""
-    number = world.number()
-    message = world.enqueue(number)
-    world.record(world.begun(message), p_provider_message_id="P1")
-    furthest = -1
-    for receipt in order:
-        assert world.receipt(number, "P1", receipt) == message
-        furthest = max(furthest, FORWARD.index(receipt))
-        assert world.message(message)["delivery_state"] == FORWARD[furthest]
+    number = world.number(gap=(0, 0))
+    for n, order in enumerate(itertools.permutations(FORWARD)):
+        message = world.enqueue(number)
+        world.record(world.begun(message), p_provider_message_id=f"P{n}")
+        furthest = -1
+        for receipt in order:
+            assert world.receipt(number, f"P{n}", receipt) == message
+            furthest = max(furthest, FORWARD.index(receipt))
+            assert world.message(message)["delivery_state"] == FORWARD[furthest]
 
 
 def test_a_receipt_twice_is_one_receipt(world: World) -> None:
@@ -77,7 +77,8 @@ def test_a_failure_with_a_restriction_halts_the_number(world: World) -> None:
 
 
 def test_a_repeated_restriction_does_not_undo_a_persons_resume(world: World) -> None:
-    """A provider that tells the same failure again tells nothing new: the number that a person resumed stays active."""
+    """A provider that tells the same failure again tells nothing new: the number that a person resumed
+    stays active."""
     number = world.number()
     world.receipt(number, "P1", "failed", p_error_class="restriction")
     world.set_status(number, "active")
@@ -86,7 +87,8 @@ def test_a_repeated_restriction_does_not_undo_a_persons_resume(world: World) -> 
 
 
 def test_a_settled_unknown_releases_what_it_held(world: World, bent_clock: BentClock) -> None:
-    """While we cannot tell, the person's next message is held; the late answer lets it go, and its number wakes."""
+    """While we cannot tell, the person's next message is held; the late answer lets it go, and its number
+    wakes."""
     number = world.number()
     first = world.enqueue(number, phone="5511987654321")
     attempt = world.begun(first)
@@ -109,16 +111,18 @@ def test_an_unknown_to_one_person_holds_neither_others_nor_an_answer(world: Worl
     assert {row.message_id for row in world.claim()} == {other, answer}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sqlstate"),
-    [("'{}', 'P', 'seen'", "WP003"), ("'{}', 'P', null", "WP003"), ("gen_random_uuid(), 'P', 'read'", "WP002")],
-)
-def test_a_receipt_that_makes_no_sense_is_refused(world: World, arguments: str, sqlstate: str) -> None:
+NO_SENSE = {
+    "'{}', 'P', 'seen'": "WP003",
+    "'{}', 'P', null": "WP003",
+    "gen_random_uuid(), 'P', 'read'": "WP002",
+}
+
+
+def test_a_receipt_that_makes_no_sense_is_refused(world: World) -> None:
     """No such receipt, no such number; nothing is stored."""
     number = world.number()
-    with pytest.raises(psycopg.Error) as refused:
-        world.rows(f"select messaging.apply_receipt({arguments.format(number)})")
-    assert refused.value.sqlstate == sqlstate
+    apply = "select messaging.apply_receipt({})"
+    assert {words: world.refusal(apply.format(words.format(number))) for words in NO_SENSE} == NO_SENSE
     assert world.value("select count(*) from messaging.receipts") == 0
 
 

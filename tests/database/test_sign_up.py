@@ -1,4 +1,5 @@
-"""sign_up: profile, seat and welcome in one transaction; one person once, however often and from wherever it is asked."""
+"""sign_up: profile, seat and welcome in one transaction; one person once, however often and from wherever
+it is asked."""
 
 import psycopg
 import pytest
@@ -15,7 +16,7 @@ def test_a_sign_up_makes_a_profile_a_seat_and_a_welcome(world: World) -> None:
     assert (answer["already_exists"], answer["no_room"], answer["instance_id"]) == (False, False, number)
     message = world.message(answer["message_id"])
     assert (message["purpose"], message["instance_id"], message["run_id"]) == ("welcome", number, "r1")
-    assert message["content"] == {"kind": "text", "text": "Oi, Ana!"}
+    assert message["content"] == {"kind": "text", "text": "Oi!"}
     assert world.instance(number)["current_users"] == 1
 
 
@@ -30,7 +31,8 @@ def test_asked_again_in_the_other_form_it_gives_the_same_profile(world: World) -
 
 
 def test_with_no_room_the_profile_stands_and_the_default_number_speaks(world: World) -> None:
-    """The one too many is told so, the first time and when asked again; the welcome leaves from the default number."""
+    """The one too many is told so, the first time and when asked again; the welcome leaves from the
+    default number."""
     default = world.number(seats=1)
     world.sign_up("5511900000001")
     answer = world.sign_up("5511900000002")
@@ -65,7 +67,7 @@ def test_one_person_from_32_threads_is_one_person(world: World, connect: Connect
     """Both forms of one phone at once: one profile, one seat, one message, and every thread hears of them."""
     for _ in range(5):
         world.number()
-    forms = ("5511987654321", "551187654321", "11987654321", "+55 11 98765-4321")
+    forms = ("5511987654321", "551187654321", "+55 11 8765-4321", "+55 11 98765-4321")
     answers = all_at_once([connect() for _ in range(32)], lambda session, n: session.sign_up(forms[n % 4]))
     assert len({(row["profile_id"], row["instance_id"]) for row in answers}) == 1
     assert sum(not row["already_exists"] for row in answers) == 1
@@ -99,3 +101,21 @@ def test_a_sign_up_beside_connected_client_numbers_never_lands_on_one(world: Wor
         " inner join public.whatsapp_instances as i on i.id = p.whatsapp_instance_id group by 1, 2"
     )
     assert placed == [{"in_pool": True, "house": True, "count": 1000}]
+
+
+def test_a_person_whom_the_apps_own_rules_refuse_is_not_lost_in_silence(world: World) -> None:
+    """Where the app lets an e-mail stand once, a second phone with it is an error, not "exists already"."""
+    world.number()
+    world.rows("alter table public.profiles add unique (email)")
+    world.sign_up("5511900000001")
+    with pytest.raises(psycopg.Error):
+        world.sign_up("5511900000002")
+
+
+def test_a_known_person_without_a_number_gets_one_as_soon_as_there_is_room(world: World) -> None:
+    """Asked again after seats were added, "no room" is not answered from memory (bug 19)."""
+    full = world.number(seats=0)
+    assert world.sign_up("5511987654321")["no_room"] is True
+    world.value("select messaging.set_seats(%s, 1, 'test')", full)
+    again = world.sign_up("5511987654321")
+    assert (again["already_exists"], again["no_room"], again["instance_id"]) == (True, False, full)

@@ -1,6 +1,6 @@
 """Builders for the tests of the SQL: numbers, people, messages, and the steps of a worker, each one SQL call.
 
-What every test shares (servers, clones) is in tests/conftest.py; two sessions at once are in tests/database/sessions.py.
+What every test shares (servers, clones) is in tests/conftest.py; two sessions at once are in sessions.py.
 """
 
 import json
@@ -44,7 +44,17 @@ class World:
         row = self.connection.execute(query.encode(), parameters).fetchone()
         return row[0] if row else None
 
-    def number(self, seats: int = 250, *, gap: tuple[float, float] | None = None, **columns: object) -> uuid.UUID:
+    def refusal(self, query: str, *parameters: object) -> str | None:
+        """The SQLSTATE with which a statement is refused; None when it is not."""
+        try:
+            self.rows(query, *parameters)
+        except psycopg.Error as error:
+            return error.sqlstate
+        return None
+
+    def number(
+        self, seats: int = 250, *, gap: tuple[float, float] | None = None, **columns: object
+    ) -> uuid.UUID:
         """A new Z-API number of the pool; `columns` of whatsapp_instances are set directly afterwards."""
         self._made += 1
         name = f"number {self._made} {uuid.uuid4().hex[:6]}"
@@ -86,7 +96,7 @@ class World:
         """One sign-up with a welcome; the row that it answers."""
         extra = "".join(f", {name} => %s" for name in arguments)
         return self.rows(
-            f"select * from messaging.sign_up('Ana', %s, 'ana@example.com', 'Oi, Ana!', 'start-trial'{extra})",
+            f"select * from messaging.sign_up('Ana', %s, 'ana@example.com', 'Oi!', 'start-trial'{extra})",
             phone, *arguments.values(),
         )[0]  # fmt: skip
 
@@ -117,7 +127,8 @@ class World:
         return self.enqueue(instance, purpose="answer", phone=phone, **fields)
 
     def purpose(self, name: str, **columns: object) -> str:
-        """A kind of message with rules of its own: bulk, no quiet hours, a day, unless the columns say otherwise."""
+        """A kind of message with rules of its own: bulk, no quiet hours, a day, unless the columns say
+        otherwise."""
         rules = {"lane": "bulk", "quiet_hours": False, "expires_after": "24 hours"} | columns
         self.rows(
             f"insert into messaging.purposes (purpose, {', '.join(rules)}) values (%s{', %s' * len(rules)})",
@@ -135,7 +146,10 @@ class World:
     def begin(self, claimed: Claimed, worker: str = "w1") -> Row:
         """begin_attempt: the attempt, or the refusal."""
         return self.rows(
-            "select * from messaging.begin_attempt(%s, %s, %s)", claimed.message_id, claimed.lease_token, worker
+            "select * from messaging.begin_attempt(%s, %s, %s)",
+            claimed.message_id,
+            claimed.lease_token,
+            worker,
         )[0]
 
     def record(self, attempt: int, outcome: str = "accepted", **arguments: object) -> Row:
@@ -154,7 +168,9 @@ class World:
         assert begun["refusal"] is None, begun["refusal"]
         return int(begun["attempt_id"])
 
-    def receipt(self, instance: uuid.UUID, provider_message_id: str, receipt: str, **arguments: object) -> int | None:
+    def receipt(
+        self, instance: uuid.UUID, provider_message_id: str, receipt: str, **arguments: object
+    ) -> int | None:
         """apply_receipt: the message that it belongs to, when it is ours."""
         extra = "".join(f", {name} => %s" for name in arguments)
         message: int | None = self.value(
@@ -182,8 +198,12 @@ class World:
 
     def sender(self, instance: uuid.UUID) -> Row:
         """The clocks of a number; None for one that never ran."""
-        clocks = (f"nullif({name}, '-infinity') as {name}" for name in ("slot_due_at", "next_send_at", "ready_at"))
-        return self.rows(f"select {', '.join(clocks)} from messaging.senders where instance_id = %s", instance)[0]
+        clocks = (
+            f"nullif({name}, '-infinity') as {name}" for name in ("slot_due_at", "next_send_at", "ready_at")
+        )
+        return self.rows(
+            f"select {', '.join(clocks)} from messaging.senders where instance_id = %s", instance
+        )[0]
 
     def instance(self, instance: uuid.UUID) -> Row:
         """The row of a number."""
@@ -195,7 +215,8 @@ class World:
 
 
 class BentClock:
-    """messaging.clock() of one throw-away database replaced by a row, which the test alone moves (design.md 4)."""
+    """messaging.clock() of one throw-away database replaced by a row, which the test alone moves
+    (design.md 4)."""
 
     def __init__(self, world: World, start: str = "2025-06-10 12:00:00-03") -> None:
         self.world = world

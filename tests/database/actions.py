@@ -1,0 +1,186 @@
+"""Every public SQL function that changes state, as an action with random but sensible arguments.
+
+Made for sessions that collide on purpose: few numbers, few people, few keys. See test_deadlocks.py.
+"""
+
+import random
+from collections.abc import Callable
+
+from tests.database.world import Row, World
+
+Action = Callable[[World, random.Random], object]
+OUTCOMES = ["accepted", "accepted", "rejected", "not_sent", "unknown"]
+RECEIPTS = ["sent", "failed", "delivered", "read"]
+STATUSES = ["active", "active", "paused", "banned", "disconnected"]
+
+A_NUMBER = "(select id from public.whatsapp_instances order by random() limit 1)"
+A_PERSON = "(select id from public.profiles order by random() limit 1)"
+
+
+def phone(source: random.Random) -> str:
+    """One of forty people, in one of both forms."""
+    return source.choice(["55119", "5511"]) + f"9{source.randrange(40):07d}"
+
+
+def wanted(world: World, source: random.Random) -> Row:
+    """A message on some number, with one of a few keys, runs and callers."""
+    return world.wanted(
+        world.value(f"select {A_NUMBER}"),
+        phone=phone(source),
+        purpose=source.choice(["answer", "welcome", "direct"]),
+        dedupe_key=f"k{source.randrange(400)}",
+        run_id=f"r{source.randrange(3)}",
+        enqueued_by=f"function {source.randrange(3)}",
+    )
+
+
+def enqueue_many(world: World, source: random.Random) -> object:
+    """A list over several numbers, in no order."""
+    return world.enqueue_many([wanted(world, source) for _ in range(source.randrange(1, 8))])
+
+
+def begin(world: World, source: random.Random) -> object:
+    """Some leased message with its token."""
+    return world.rows(
+        "select b.* from (select id, lease_token from messaging.outbox where dispatch_state = 'leased'"
+        " order by random() limit 1) as o, messaging.begin_attempt(o.id, o.lease_token, 'w') as b"
+    )
+
+
+def record(world: World, source: random.Random) -> object:
+    """Some attempt, open or ended, with any outcome; now and then the provider refuses the number."""
+    return world.rows(
+        "select r.* from (select id from messaging.attempts order by outcome is null desc, random() limit 1)"
+        " as a, messaging.record_attempt(a.id, %s, 'P' || a.id, p_halt_reason => %s) as r",
+        source.choice(OUTCOMES),
+        source.choice([None, None, "token refused"]),
+    )
+
+
+def some_ids(world: World, source: random.Random) -> list[str]:
+    """Provider ids, some of them ours, in no order."""
+    newest = world.value("select coalesce(max(id), 0) from messaging.attempts")
+    return [f"P{newest + source.randrange(-5, 3)}" for _ in range(source.randrange(1, 5))]
+
+
+def apply_receipt(world: World, source: random.Random) -> object:
+    """A receipt for an id of ours, or not yet; now and then it restricts the number."""
+    return world.value(
+        f"select messaging.apply_receipt({A_NUMBER}, %s, %s, p_error_class => %s)",
+        some_ids(world, source)[0],
+        source.choice(RECEIPTS),
+        source.choice([None, None, "restriction"]),
+    )
+
+
+def accept_event(world: World, source: random.Random) -> object:
+    """A person's message, receipts for several ids at once, or a number that comes and goes."""
+    kind = source.choice(["message", "delivery", "delivery", "connected", "disconnected"])
+    return world.rows(
+        f"select * from messaging.accept_event({A_NUMBER}, %s, %s, '{{}}', p_phone => %s, p_text => 'Oi',"
+        " p_receipt => %s, p_receipt_ids => %s, p_error_class => %s, p_debounce_s => 0)",
+        f"e{source.randrange(10**9)}",
+        kind,
+        phone(source),
+        source.choice(RECEIPTS) if kind == "delivery" else None,
+        some_ids(world, source),
+        source.choice([None, None, "restriction"]),
+    )
+
+
+def finish_turn(world: World, source: random.Random) -> object:
+    """A turn taken and answered."""
+    return world.rows(
+        "select f.* from messaging.claim_turn('w') as t, messaging.finish_turn("
+        "t.person_key, t.lease_token, t.last_event_id, array['Oi', 'Tudo bem?'], 'w') as f"
+    )
+
+
+def cancel(world: World, source: random.Random) -> object:
+    """A run, a function, a number or a message; now and then a preview."""
+    what = source.choice(
+        [
+            f"p_run_id => 'r{source.randrange(3)}'",
+            f"p_enqueued_by => 'function {source.randrange(3)}'",
+            f"p_instance_id => {A_NUMBER}",
+            "p_message_id => (select id from messaging.outbox order by random() limit 1)",
+        ]
+    )
+    preview = source.random() < 0.2
+    return world.rows(f"select * from messaging.cancel('test', 'a test', {preview}, {what})")
+
+
+def _call(sql: str, *choices: list[object]) -> Action:
+    """A call of one statement, each placeholder a random choice."""
+    return lambda world, source: world.rows("select " + sql, *(source.choice(each) for each in choices))
+
+
+def _some(function: str) -> Action:
+    return _call(f"messaging.{function}")
+
+
+BOOLEAN: list[object] = [True, False]
+FUNCTIONS: dict[str, Action] = {
+    "allocate_whatsapp_instance": lambda w, s: w.rows(
+        f"select public.allocate_whatsapp_instance(p.id, %s) from {A_PERSON} as p",
+        s.choice(["random", "balanced"]),
+    ),
+    "sign_up": lambda w, s: w.sign_up(phone(s)),
+    "enqueue": lambda w, s: w.enqueue(**wanted(w, s)),
+    "enqueue_many": enqueue_many,
+    "claim": lambda w, s: w.claim(s.randrange(1, 17)),
+    "begin_attempt": begin,
+    "record_attempt": record,
+    "apply_receipt": apply_receipt,
+    "accept_event": accept_event,
+    "claim_turn": _some("claim_turn('w', 0)"),
+    "finish_turn": finish_turn,
+    "cancel": cancel,
+    "expire_due": _some("expire_due(5)"),
+    "retry_effects": _some("retry_effects(5)"),
+    "halt_instance": _call(
+        f"messaging.halt_instance({A_NUMBER}, %s, 'w')", ["disconnected", "token refused"]
+    ),
+    "set_instance_status": _call(f"messaging.set_instance_status({A_NUMBER}, %s, 'test')", [*STATUSES]),
+    "set_accepts_new": _call(f"messaging.set_accepts_new({A_NUMBER}, %s, 'test')", BOOLEAN),
+    "set_seats": _call(f"messaging.set_seats({A_NUMBER}, %s, 'test')", [5, 50]),
+    "set_gaps": _call(f"messaging.set_gaps({A_NUMBER}, 0, %s::numeric, 'test')", [0, 0.01]),
+    "set_default_instance": _some(f"set_default_instance({A_NUMBER}, 'test')"),
+    "set_webhook_token": _some(f"set_webhook_token({A_NUMBER}, sha256(random()::text::bytea), 'test')"),
+    "set_phone_number": _some(f"set_phone_number({A_NUMBER}, '5511999999999', 'test')"),
+    "add_instance": lambda w, s: w.value(
+        "select messaging.add_instance(%s, %s, 't', 'c', 'test')", f"n{s.randrange(6)}", f"I{s.randrange(6)}"
+    ),
+    "import_env_instance": lambda w, s: w.rows(
+        "select * from messaging.import_env_instance(%s, %s, 'c', 'test')",
+        f"E{s.randrange(2)}",
+        f"t{s.random()}",
+    ),
+    "link_profiles": _some(f"link_profiles({A_NUMBER}, 5)"),
+    "take_health_checks": _some("take_health_checks(0, 2)"),
+    "record_health": _call(f"messaging.record_health({A_NUMBER}, %s)", [True, False, None]),
+    "pause_all": _some("pause_all('test')"),
+    "resume_all": _some("resume_all('test')"),
+    "wake_forgotten": _some("wake_forgotten()"),
+}
+
+SOME_PEOPLE = "id in (select id from public.profiles order by random() limit 6)"
+APP: dict[str, Action] = {
+    "app inserts people": lambda w, s: w.rows(
+        "insert into public.profiles (user_id, phone, whatsapp_instance_id)"
+        f" select gen_random_uuid(), %s || g, {A_NUMBER} from generate_series(1, 5) as g",
+        f"1{s.randrange(10**9)}",
+    ),
+    "app moves people": lambda w, s: w.rows(
+        f"with these as (select id from public.profiles where {SOME_PEOPLE} order by id for no key update)"
+        f" update public.profiles as p set whatsapp_instance_id = {A_NUMBER} from these where these.id = p.id"
+    ),
+    "app deletes people": lambda w, s: w.rows(
+        f"with these as (select id from public.profiles where {SOME_PEOPLE} order by id for update)"
+        " delete from public.profiles as p using these where these.id = p.id"
+    ),
+    "app changes a status": lambda w, s: w.rows(
+        f"update public.whatsapp_instances set status = %s where id = {A_NUMBER}", s.choice(STATUSES)
+    ),
+}
+ACTIONS = FUNCTIONS | APP

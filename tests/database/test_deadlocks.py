@@ -1,0 +1,90 @@
+"""No deadlock, whatever runs beside whatever: all pairs of state-changing functions from eight sessions."""
+
+import itertools
+import random
+import threading
+
+import psycopg
+import pytest
+
+from tests.database.actions import ACTIONS, FUNCTIONS, wanted
+from tests.database.sessions import WAIT_S, all_at_once
+from tests.database.world import Connect, Connection, World
+
+CHANGING = """
+    select p.proname from pg_proc as p
+    where p.pronamespace in ('messaging'::regnamespace, 'public'::regnamespace) and p.provolatile = 'v'
+        and has_function_privilege('service_role', p.oid, 'execute') and p.proname <> 'clock'
+"""
+
+
+def test_every_function_that_changes_state_is_among_the_actions(world: World) -> None:
+    """A new function that service_role may call joins the pairs below, or this fails."""
+    assert {row["proname"] for row in world.rows(CHANGING)} == set(FUNCTIONS)
+
+
+def stir(world: World, source: random.Random) -> None:
+    """Something of everything for the next pair: healthy numbers, a queue, leases, open attempts, expired
+    rows."""
+    world.rows("select messaging.resume_all('test')")
+    world.rows(
+        "update public.whatsapp_instances set status = 'active', halted_reason = null, halted_at = null"
+        " where status <> 'active' or halted_reason is not null"
+    )
+    world.rows(
+        "update messaging.outbox set created_at = created_at - interval '2 h',"
+        " expires_at = created_at - interval '1 h' where dispatch_state in ('queued', 'held') and id %% 2 = 0"
+    )
+    world.rows(
+        "insert into public.profiles (user_id, phone)"
+        " select gen_random_uuid(), '551199' || lpad(g::text, 7, '0') from generate_series(0, 38, 2) as g"
+        " on conflict do nothing"
+    )
+    world.enqueue_many([wanted(world, source) for _ in range(10)])
+    for claimed in world.claim(8)[::2]:
+        world.begin(claimed)
+
+
+def collide(connections: list[Connection], pairs: list[tuple[str, str]], calls: int) -> list[str]:
+    """Each pair from eight sessions at once, so many calls each; every error that is not a refusal in our
+    words."""
+    gate = threading.Barrier(len(connections))
+
+    def act(world: World, index: int) -> list[str]:
+        source, wrong = random.Random(index), []
+        world.rows("set deadlock_timeout = '20ms'")
+        for pair in pairs:
+            gate.wait(WAIT_S)
+            if index == 0:
+                stir(world, source)
+            gate.wait(WAIT_S)
+            for name in source.choices(pair, k=calls):
+                try:
+                    ACTIONS[name](world, source)
+                except psycopg.Error as error:
+                    if not str(error.sqlstate).startswith("WP"):
+                        wrong.append(f"{name} of {pair}: {error.sqlstate} {error}")
+        return wrong
+
+    return list(itertools.chain.from_iterable(all_at_once(connections, act)))
+
+
+def ground(world: World) -> None:
+    """Three numbers to collide on; stir() adds people."""
+    for _ in range(3):
+        world.number(seats=30, gap=(0, 0))
+
+
+PAIRS = list(itertools.combinations_with_replacement(sorted(ACTIONS), 2))
+
+
+@pytest.mark.parametrize(("share", "calls"), [(0.25, 3), pytest.param(1.0, 12, marks=pytest.mark.slow)])
+def test_no_pair_of_functions_deadlocks(world: World, connect: Connect, share: float, calls: int) -> None:
+    """Eight sessions, waits counted as deadlocks after 20 ms: none, and no error but refusals in our own
+    words."""
+    ground(world)
+    pairs = random.Random(11).sample(PAIRS, round(len(PAIRS) * share))
+    wrong = collide([connect() for _ in range(8)], pairs, calls)
+    assert not wrong, "\n".join(wrong[:20])
+    world.rows("select pg_stat_force_next_flush()")
+    assert world.value("select deadlocks from pg_stat_database where datname = current_database()") == 0

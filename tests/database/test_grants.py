@@ -1,0 +1,142 @@
+"""Who may do what with schemas messaging and audit: every function and table, for the three API roles.
+
+Under permissive default grants (a Supabase project's) and restrictive ones: migrations rely on neither.
+"""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from scripts.embedded import bootstrap_supabase
+from scripts.migrate import apply_all
+from tests.database.actions import FUNCTIONS
+from tests.database.world import World
+from tests.servers import fresh_database
+
+ROLES = ["anon", "authenticated", "service_role"]
+# What service_role may call beside the functions that change state (actions.py).
+READERS = {
+    *("clock", "phone_key", "find_profile", "profile_of_user", "default_instance", "resolve_instance"),
+    *("ready_in_s", "webhook_instance", "forecast", "explain", "pool_overview", "standing", "recent_moves"),
+    "audit_findings",
+}
+REFUSED = "42501"
+
+
+@pytest.fixture(scope="module", params=["permissive", "restrictive"])
+def granted(request: pytest.FixtureRequest, server_url: str) -> Iterator[World]:
+    """A superuser's session on a database that was migrated under these default grants; tests leave it as
+    it is."""
+    with fresh_database(server_url) as url:
+        bootstrap_supabase(url, request.param)
+        apply_all(url, say=lambda _: None)
+        with psycopg.connect(url) as connection:
+            yield World(connection)
+
+
+@pytest.fixture
+def role(granted: World) -> Iterator[World]:
+    """The same session for one test: `set role` and everything else is undone afterwards."""
+    yield granted
+    granted.connection.rollback()
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_each_role_executes_exactly_what_it_should(role: World, name: str) -> None:
+    """service_role: the listed functions and no helper of theirs. The others: nothing."""
+    allowed = role.rows(
+        "select p.proname from pg_proc as p where p.pronamespace in"
+        " ('messaging'::regnamespace, 'audit'::regnamespace) and has_function_privilege(%s, p.oid, 'execute')"
+        " and has_schema_privilege(%s, p.pronamespace, 'usage')"
+        " or p.proname = 'allocate_whatsapp_instance' and has_function_privilege(%s, p.oid, 'execute')",
+        name,
+        name,
+        name,
+    )
+    expected = READERS | set(FUNCTIONS) if name == "service_role" else set()
+    assert {row["proname"] for row in allowed} == expected
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_no_role_has_a_right_on_a_table_of_ours(role: World, name: str) -> None:
+    """Tables, views, sequences, and each of their columns, in messaging and audit: nothing, not even to
+    read."""
+    rights = role.rows(
+        "select c.relname from pg_class as c where c.relnamespace in"
+        " ('messaging'::regnamespace, 'audit'::regnamespace) and case when c.relkind = 'S'"
+        " then has_sequence_privilege(%s, c.oid, 'usage, select, update') when c.relkind in ('r', 'v') then"
+        " has_table_privilege(%s, c.oid, 'select, insert, update, delete, truncate, references, trigger')"
+        " or has_any_column_privilege(%s, c.oid, 'select, insert, update, references') end",
+        name,
+        name,
+        name,
+    )
+    assert rights == []
+
+
+@pytest.mark.parametrize("name", ["anon", "authenticated"])
+def test_strangers_are_refused_when_they_try(role: World, name: str) -> None:
+    """Not by a privilege function's word, but by the call itself."""
+    role.rows(f"set role {name}")
+    for statement in (
+        "select public.allocate_whatsapp_instance(gen_random_uuid())",
+        "select messaging.claim('w')",
+        "select messaging.phone_key('5511987654321')",
+        "select * from messaging.outbox",
+        "select * from public.whatsapp_instances",
+        "select * from audit.findings",
+        "select * from roleta_migrations.created_objects",
+    ):
+        role.rows("savepoint before")
+        assert role.refusal(statement) == REFUSED, statement
+        role.rows("rollback to before")
+
+
+def test_service_role_reads_and_changes_numbers_but_neither_counter_nor_id(role: World) -> None:
+    """The seed's rule: select and update, except what belongs to a trigger; no insert, no delete."""
+    number = role.number()
+    role.rows("set role service_role")
+    role.rows("select * from public.whatsapp_instances")
+    role.rows("update public.whatsapp_instances set status = 'paused', max_users = 3 where id = %s", number)
+    for statement in (
+        "update public.whatsapp_instances set current_users = 0",
+        "update public.whatsapp_instances set id = gen_random_uuid()",
+        "insert into public.whatsapp_instances (name) values ('x')",
+        "delete from public.whatsapp_instances",
+        "truncate public.whatsapp_instances cascade",
+        "update messaging.senders set gap_min_s = 0",
+        "insert into messaging.control default values",
+        "select messaging.move(1, 'accepted', 'me', 'because')",
+        "select messaging.draw_instance('random')",
+        "select setval('messaging.outbox_id_seq', 1)",
+    ):
+        role.rows("savepoint before")
+        assert role.refusal(statement) == REFUSED, statement
+        role.rows("rollback to before")
+
+
+def test_service_role_runs_the_whole_way_of_a_message(role: World) -> None:
+    """Sign-up, claim, begin, record, receipt, inbound turn, answer, cancel, overview: functions alone
+    suffice."""
+    role.rows("set role service_role")
+    number = role.number()
+    signed = role.sign_up("5511987654321")
+    claimed = role.claim()[0]
+    role.record(role.begin(claimed)["attempt_id"], p_provider_message_id="P1")
+    assert role.receipt(number, "P1", "delivered") == signed["message_id"] == claimed.message_id
+    role.rows(
+        "select * from messaging.accept_event(%s, 'm1', 'message', '{}', '5511987654321', 'Oi', 'text',"
+        " p_debounce_s => 0)",
+        number,
+    )
+    role.rows(
+        "select f.* from messaging.claim_turn('w') as t,"
+        " messaging.finish_turn(t.person_key, t.lease_token, t.last_event_id, array['Oi, Ana'], 'w') as f"
+    )
+    assert [row.lane for row in role.claim()] == ["reply"]
+    later = role.enqueue(number)
+    assert role.value("select messaging.explain(%s) ->> 'dispatch_state'", later) == "queued"
+    role.cancel(message_id=later)
+    assert role.rows("select people, timed from messaging.pool_overview()") == [{"people": 1, "timed": 0}]
+    assert role.rows("select * from messaging.audit_findings()") == []
