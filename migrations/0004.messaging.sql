@@ -9,10 +9,6 @@ grant usage on schema messaging to service_role;
 comment on schema messaging is
 'roleta: the pool, the pace and the outbox. State changes through functions only; service_role may execute, not write.';
 
--- Supabase's default grants hand every new function to anon. Ours are granted one by one.
-alter default privileges in schema messaging revoke all on tables from public;
-alter default privileges in schema messaging revoke execute on functions from public;
-
 create function messaging.clock() returns timestamptz
 language sql volatile security invoker
 return clock_timestamp();

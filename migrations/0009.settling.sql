@@ -207,7 +207,20 @@ begin
     perform messaging.require(
         p_receipt in ('sent', 'failed', 'delivered', 'read'), 'a receipt is sent, failed, delivered or read'
     );
-    if not exists (select from public.whatsapp_instances as i where i.id = p_instance_id) then
+    -- The number refuses to carry anything: it is halted, and in the order of locks it comes before its sender. Told
+    -- again, it is no news: somebody may have lifted the halt since.
+    if p_error_class = 'restriction' and not exists (
+        select from messaging.receipts as r
+        where
+            r.instance_id = p_instance_id and r.provider_message_id = p_provider_message_id
+            and r.receipt = p_receipt
+    ) then
+        perform messaging.halt_instance(p_instance_id, 'restricted', 'apply_receipt');
+    end if;
+    perform from messaging.senders as s
+    where s.instance_id = p_instance_id
+    for no key update;
+    if not found then
         raise exception using errcode = 'WP002', message = 'there is no number with this id';
     end if;
     insert into messaging.receipts (
@@ -227,14 +240,6 @@ begin
         );
     end if;
 
-    -- The number refuses to carry anything: it is halted, and in the order of locks it comes before its sender. Told
-    -- again, it is no news: somebody may have lifted the halt since.
-    if p_error_class = 'restriction' then
-        perform messaging.halt_instance(p_instance_id, 'restricted', 'apply_receipt');
-    end if;
-    perform from messaging.senders as s
-    where s.instance_id = p_instance_id
-    for no key update;
     select a.message_id into v_message
     from messaging.attempts as a
     where a.instance_id = p_instance_id and a.provider_message_id = p_provider_message_id;
@@ -319,6 +324,20 @@ declare
     v_moved integer := 0;
     v_message messaging.outbox;
 begin
+    -- Leases that ran out are settled by the claim; here they are while everything is paused and nothing claims.
+    for v_instance in
+        select s.instance_id from messaging.senders as s
+        where s.instance_id = any(array(
+            select distinct o.instance_id from messaging.outbox as o
+            where o.dispatch_state in ('leased', 'sending') and o.leased_until <= v_now
+        ))
+        order by s.instance_id
+        for no key update skip locked
+    loop
+        perform messaging.settle_expired(v_instance, v_now);
+        perform messaging.wake(v_instance);
+    end loop;
+
     -- Into an array first: a limited subquery beside a lock may be run again by the planner and lock more.
     v_instances := array(
         select distinct d.instance_id
@@ -366,7 +385,8 @@ begin
 end
 $$;
 comment on function messaging.expire_due(integer) is
-'draft, queued, held -> expired once their time is over, on whatever number; unknown -> withdrawn where the rule is drop. Returns how many.';
+'draft, queued, held -> expired once their time is over, on whatever number; unknown -> withdrawn where the rule is drop. Returns how many.
+Also settles leases that ran out.';
 
 do $$
 declare

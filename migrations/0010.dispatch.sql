@@ -354,6 +354,8 @@ begin
         p_attempt.instance_id,
         greatest(
             v_sender.next_send_at,
+            -- A provider that asks to wait asks the whole number.
+            v_now + make_interval(secs => p_retry_after_s::double precision),
             least(v_now + make_interval(secs => v_sender.reply_gap_s::double precision), v_cap)
         )
     );

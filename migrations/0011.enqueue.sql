@@ -64,6 +64,7 @@ as $$
 declare
     v_now timestamptz := messaging.clock();
     v_new messaging.outbox[];
+    v_ids bigint[];
     v_created bigint[] := '{}';
     v_bad text;
     v_instance uuid;
@@ -112,7 +113,7 @@ begin
             )
         ) as w;
     exception
-        when invalid_text_representation or invalid_datetime_format or datetime_field_overflow then
+        when data_exception then
             perform messaging.require(false, 'an id or a time of a message has the wrong form');
     end;
 
@@ -127,6 +128,9 @@ begin
             when coalesce(n.enqueued_by, '') = '' then 'a message says who enqueued it'
             when coalesce(n.content ->> 'kind', '') not in ('text', 'audio', 'image', 'document')
                 then 'content.kind is text, audio, image or document'
+            when jsonb_typeof(coalesce(n.content -> 'text', '""'::jsonb)) <> 'string'
+                or jsonb_typeof(coalesce(n.content -> 'media_url', '""'::jsonb)) <> 'string'
+                then 'content.text and content.media_url are strings'
             when n.content ->> 'kind' = 'text' and coalesce(n.content ->> 'text', '') = ''
                 then 'a text message needs content.text'
             when n.content ->> 'kind' <> 'text' and coalesce(n.content ->> 'media_url', '') = ''
@@ -145,6 +149,8 @@ begin
         or n.instance_id is null or (n.lane = 'reply' and (m.value ->> 'instance_id') is null)
         or coalesce(n.enqueued_by, '') = ''
         or coalesce(n.content ->> 'kind', '') not in ('text', 'audio', 'image', 'document')
+        or jsonb_typeof(coalesce(n.content -> 'text', '""'::jsonb)) <> 'string'
+        or jsonb_typeof(coalesce(n.content -> 'media_url', '""'::jsonb)) <> 'string'
         or (n.content ->> 'kind' = 'text' and coalesce(n.content ->> 'text', '') = '')
         or (n.content ->> 'kind' <> 'text' and coalesce(n.content ->> 'media_url', '') = '')
         or n.expires_at <= v_now or n.expires_at <= n.not_before
@@ -161,15 +167,20 @@ begin
     order by s.instance_id
     for no key update;
 
-    -- In the order of their keys: two lists that share keys wait for each other in one direction only.
+    -- Drawn here, in the order of the list: it is the order within a lane.
+    v_ids := array(
+        select nextval(pg_get_serial_sequence('messaging.outbox', 'id')) from generate_series(1, cardinality(v_new))
+    );
+    -- Inserted in the order of their keys: two lists that share keys wait for each other in one direction only.
     with inserted as (
         insert into messaging.outbox as o (
-            agency_id, dedupe_key, request_hash, instance_id, purpose, lane, profile_id, phone, phone_key, content,
+            id, agency_id, dedupe_key, request_hash, instance_id, purpose, lane, profile_id, phone, phone_key, content,
             subject_id, not_before, expires_at, time_zone, on_unknown, enqueued_by, run_id, dispatch_state,
             changed_by, created_at, changed_at
         )
+        overriding system value
         select
-            n.agency_id, n.dedupe_key, n.request_hash, n.instance_id, n.purpose, n.lane, n.profile_id, n.phone,
+            v_ids[n.ordinality], n.agency_id, n.dedupe_key, n.request_hash, n.instance_id, n.purpose, n.lane, n.profile_id, n.phone,
             n.phone_key, n.content, n.subject_id, n.not_before, n.expires_at, n.time_zone, n.on_unknown,
             n.enqueued_by, n.run_id, 'queued', n.enqueued_by, v_now, v_now
         from unnest(v_new) with ordinality as n
@@ -240,17 +251,20 @@ begin
         if profile_id is null then
             profile_id := messaging.find_profile(p_phone);
             already_exists := true;
+            if profile_id is null then
+                raise exception using
+                    errcode = 'WP004', message = 'another profile already has something of this sign-up, such as its e-mail';
+            end if;
         end if;
     end if;
+
+    -- Also for somebody known who never got a number: there may be room now.
+    instance_id := public.allocate_whatsapp_instance(profile_id, p_strategy);
+    no_room := instance_id is null;
     if already_exists then
-        select p.whatsapp_instance_id into instance_id from public.profiles as p where p.id = profile_id;
-        no_room := instance_id is null;
         return next;
         return;
     end if;
-
-    instance_id := public.allocate_whatsapp_instance(profile_id, p_strategy);
-    no_room := instance_id is null;
 
     -- No room: the default number speaks. Not even that: the profile stands, and the answer says so.
     if coalesce(instance_id, messaging.default_instance()) is not null then

@@ -372,25 +372,29 @@ create function messaging.take_health_checks(p_every_s double precision default 
 returns table (
     instance_id uuid, instance_name text, provider text, zapi_instance_id text, zapi_token text, zapi_client_token text
 )
-language sql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = ''
 as $$
-    with due as materialized (
+#variable_conflict use_column
+declare
+    v_due uuid[];
+begin
+    -- Locked in the order of everybody else; what another worker holds is its own to ask.
+    v_due := array(
         select i.id from public.whatsapp_instances as i
         where
             i.status in ('active', 'disconnected') and i.provider = 'zapi'
             and coalesce(i.halted_reason, '') <> 'restricted'
-            and coalesce(i.last_health_check, '-infinity')
-            <= messaging.clock() - make_interval(secs => p_every_s)
-        order by i.last_health_check nulls first
+            and coalesce(i.last_health_check, 'epoch') <= messaging.clock() - make_interval(secs => p_every_s)
+        order by i.id
         limit p_limit
         for no key update skip locked
-    )
-
+    );
+    return query
     update public.whatsapp_instances as i
     set last_health_check = messaging.clock()
-    from due as d
-    where i.id = d.id
-    returning i.id, i.name, i.provider, i.zapi_instance_id, i.zapi_token, i.zapi_client_token
+    where i.id = any(v_due)
+    returning i.id, i.name, i.provider, i.zapi_instance_id, i.zapi_token, i.zapi_client_token;
+end
 $$;
 comment on function messaging.take_health_checks(double precision, integer) is
 'The numbers whose state was not asked for so long, each to one worker only. Paused, banned and restricted ones are left alone.';

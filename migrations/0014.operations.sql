@@ -141,34 +141,87 @@ $$;
 comment on function messaging.mean_gap_s(uuid) is
 'Seconds from one paced message of the number to the next, as its gaps, its recent sends and its answers make them.';
 
-create function messaging.forecast(p_message_id bigint) returns timestamptz
-language sql stable security definer set search_path = ''
+create function messaging.by_day(p_from timestamptz, p_needs interval, p_time_zone text) returns timestamptz
+language plpgsql stable security invoker
 as $$
+declare
+    v_at timestamptz := p_from;
+    v_left interval := p_needs;
+    v_evening timestamptz;
+begin
+    -- A year of days is more than any message waits.
+    for v_day in 1..366 loop
+        v_at := coalesce(messaging.quiet_until(v_at, p_time_zone), v_at);
+        v_evening := ((v_at at time zone p_time_zone)::date + time '22:00') at time zone p_time_zone;
+        exit when v_at + v_left < v_evening;
+        v_left := v_left - (v_evening - v_at);
+        v_at := v_evening;
+    end loop;
+    return v_at + v_left;
+end
+$$;
+comment on function messaging.by_day(timestamptz, interval, text) is
+'The moment at which so much time has passed since p_from, not counting the quiet hours.';
+
+create function messaging.forecast(p_message_id bigint) returns timestamptz
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+    v_message messaging.outbox;
+    v_slot timestamptz;
+    v_gap double precision;
+    v_from timestamptz;
+    v_needs interval;
+begin
+    select o.* into v_message from messaging.outbox as o where o.id = p_message_id;
+    if v_message.dispatch_state in ('leased', 'sending') then
+        return messaging.clock();
+    elsif v_message.dispatch_state is distinct from 'queued' or not messaging.can_send(v_message.instance_id)
+        or (select c.paused_at is not null from messaging.control as c)
+    then
+        return null;
+    elsif v_message.lane = 'reply' then
+        return greatest(v_message.not_before, messaging.clock());
+    end if;
+
+    select greatest(s.next_send_at, messaging.clock()) into v_slot
+    from messaging.senders as s
+    where s.instance_id = v_message.instance_id;
+    v_gap := messaging.mean_gap_s(v_message.instance_id);
+
+    -- Of all that goes before it, and itself: whoever starts last, with a gap for each one behind it.
     select
-        case
-            when o.dispatch_state in ('leased', 'sending') then messaging.clock()
-            when o.dispatch_state <> 'queued' or not messaging.can_send(o.instance_id) then null
-            when (select c.paused_at is not null from messaging.control as c) then null
-            when o.lane = 'reply' then greatest(o.not_before, messaging.clock())
-            else greatest(
-                o.not_before,
-                greatest(s.next_send_at, messaging.clock()) + make_interval(secs => messaging.mean_gap_s(o.instance_id) * (
-                    select count(*) from messaging.outbox as q
-                    where
-                        q.instance_id = o.instance_id and q.dispatch_state = 'queued'
-                        and (
-                            (q.lane = 'timed' and o.lane = 'bulk' and q.not_before <= greatest(o.not_before, messaging.clock()))
-                            or (q.lane = o.lane and (q.not_before, q.id) < (o.not_before, o.id))
-                        )
-                ))
+        a.starts_at,
+        make_interval(secs => v_gap * (count(*) over () - a.place))
+    into v_from, v_needs
+    from (
+        select
+            greatest(q.not_before, v_slot) as starts_at,
+            row_number() over (order by q.not_before, q.id = v_message.id, q.id) as place
+        from messaging.outbox as q
+        where
+            q.instance_id = v_message.instance_id and q.dispatch_state = 'queued'
+            and (
+                q.id = v_message.id
+                or (
+                    q.lane = 'timed' and v_message.lane = 'bulk'
+                    and q.not_before <= greatest(v_message.not_before, v_slot)
+                )
+                or (q.lane = v_message.lane and (q.not_before, q.id) < (v_message.not_before, v_message.id))
             )
-        end
-    from messaging.outbox as o
-    inner join messaging.senders as s on o.instance_id = s.instance_id
-    where o.id = p_message_id
+    ) as a
+    order by a.starts_at + make_interval(secs => v_gap * (count(*) over () - a.place)) desc
+    limit 1;
+
+    if (select p.quiet_hours from messaging.purposes as p where p.purpose = v_message.purpose) then
+        return messaging.by_day(v_from, v_needs, v_message.time_zone);
+    end if;
+    return v_from + v_needs;
+end
 $$;
 comment on function messaging.forecast(bigint) is
-'When a queued message should leave: its slot, and the mean gap for each one before it. Null when only a person or the provider can say.';
+'When a queued message should leave: the slot, what goes before it and when that may, a mean gap for each, and its nights.
+Null when only a person or the provider can say.';
 
 create function messaging.explain(p_message_id bigint) returns jsonb
 language plpgsql stable security definer set search_path = ''
@@ -191,6 +244,7 @@ begin
         when v_message.dispatch_state = 'unknown'
             then 'we cannot tell whether it was sent; it is never sent again by itself'
         when v_message.dispatch_state = 'sending' then 'it is at the provider now'
+        when v_message.dispatch_state = 'leased' then 'a worker has taken it and is about to begin'
         when v_control.paused_at is not null
             then 'everything is paused by ' || v_control.paused_by || coalesce(': ' || v_control.paused_why, '')
         when v_instance.halted_reason is not null
@@ -259,11 +313,24 @@ as $$
         i.current_users, i.max_users, i.current_users > i.max_users, s.gap_min_s, s.gap_max_s,
         q.replies, q.timed, q.bulk, q.held, q.unknown, q.in_flight, a.accepted_hour,
         case when s.next_send_at > messaging.clock() then s.next_send_at end,
-        case
-            when q.timed + q.bulk > 0 and messaging.can_send(i.id) then
-                greatest(s.next_send_at, messaging.clock())
-                + make_interval(secs => messaging.mean_gap_s(i.id) * (q.timed + q.bulk - 1))
-        end,
+        (
+            select max(messaging.forecast(l.id))
+            from (
+                (
+                    select o.id from messaging.outbox as o
+                    where o.instance_id = i.id and o.lane = 'timed' and o.dispatch_state = 'queued'
+                    order by o.not_before desc, o.id desc
+                    limit 1
+                )
+                union all
+                (
+                    select o.id from messaging.outbox as o
+                    where o.instance_id = i.id and o.lane = 'bulk' and o.dispatch_state = 'queued'
+                    order by o.not_before desc, o.id desc
+                    limit 1
+                )
+            ) as l
+        ),
         a.last_accepted_at
     from public.whatsapp_instances as i
     inner join messaging.senders as s on i.id = s.instance_id
@@ -366,12 +433,12 @@ begin
         select p.oid::regprocedure from pg_catalog.pg_proc as p
         where p.pronamespace = 'messaging'::regnamespace
             and p.proname in (
-                'pause_all', 'resume_all', 'cancel', 'mean_gap_s', 'forecast', 'explain', 'pool_overview',
+                'pause_all', 'resume_all', 'cancel', 'mean_gap_s', 'by_day', 'forecast', 'explain', 'pool_overview',
                 'recent_moves', 'wake_forgotten', 'standing'
             )
     loop
         execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
-        if v_function::text !~ 'mean_gap_s' then
+        if v_function::text !~ '(mean_gap_s|by_day)' then
             execute format('grant execute on function %s to service_role', v_function);
         end if;
     end loop;

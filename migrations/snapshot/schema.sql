@@ -1052,7 +1052,20 @@ begin
     perform messaging.require(
         p_receipt in ('sent', 'failed', 'delivered', 'read'), 'a receipt is sent, failed, delivered or read'
     );
-    if not exists (select from public.whatsapp_instances as i where i.id = p_instance_id) then
+    -- The number refuses to carry anything: it is halted, and in the order of locks it comes before its sender. Told
+    -- again, it is no news: somebody may have lifted the halt since.
+    if p_error_class = 'restriction' and not exists (
+        select from messaging.receipts as r
+        where
+            r.instance_id = p_instance_id and r.provider_message_id = p_provider_message_id
+            and r.receipt = p_receipt
+    ) then
+        perform messaging.halt_instance(p_instance_id, 'restricted', 'apply_receipt');
+    end if;
+    perform from messaging.senders as s
+    where s.instance_id = p_instance_id
+    for no key update;
+    if not found then
         raise exception using errcode = 'WP002', message = 'there is no number with this id';
     end if;
     insert into messaging.receipts (
@@ -1072,14 +1085,6 @@ begin
         );
     end if;
 
-    -- The number refuses to carry anything: it is halted, and in the order of locks it comes before its sender. Told
-    -- again, it is no news: somebody may have lifted the halt since.
-    if p_error_class = 'restriction' then
-        perform messaging.halt_instance(p_instance_id, 'restricted', 'apply_receipt');
-    end if;
-    perform from messaging.senders as s
-    where s.instance_id = p_instance_id
-    for no key update;
     select a.message_id into v_message
     from messaging.attempts as a
     where a.instance_id = p_instance_id and a.provider_message_id = p_provider_message_id;
@@ -1208,6 +1213,30 @@ end
 $function$;
 grant execute on function messaging.begin_attempt(bigint,uuid,text) to service_role;
 comment on function messaging.begin_attempt(bigint,uuid,text) is 'leased -> sending: commits "we are about to send", fenced by the lease. Gives what the send needs, or a refusal and the message back to its queue.';
+
+CREATE OR REPLACE FUNCTION messaging.by_day(p_from timestamp with time zone, p_needs interval, p_time_zone text)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+declare
+    v_at timestamptz := p_from;
+    v_left interval := p_needs;
+    v_evening timestamptz;
+begin
+    -- A year of days is more than any message waits.
+    for v_day in 1..366 loop
+        v_at := coalesce(messaging.quiet_until(v_at, p_time_zone), v_at);
+        v_evening := ((v_at at time zone p_time_zone)::date + time '22:00') at time zone p_time_zone;
+        exit when v_at + v_left < v_evening;
+        v_left := v_left - (v_evening - v_at);
+        v_at := v_evening;
+    end loop;
+    return v_at + v_left;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.by_day(timestamp with time zone,interval,text) is 'The moment at which so much time has passed since p_from, not counting the quiet hours.';
 
 CREATE OR REPLACE FUNCTION messaging.can_send(p_instance_id uuid)
  RETURNS boolean
@@ -1574,6 +1603,7 @@ AS $function$
 declare
     v_now timestamptz := messaging.clock();
     v_new messaging.outbox[];
+    v_ids bigint[];
     v_created bigint[] := '{}';
     v_bad text;
     v_instance uuid;
@@ -1622,7 +1652,7 @@ begin
             )
         ) as w;
     exception
-        when invalid_text_representation or invalid_datetime_format or datetime_field_overflow then
+        when data_exception then
             perform messaging.require(false, 'an id or a time of a message has the wrong form');
     end;
 
@@ -1637,6 +1667,9 @@ begin
             when coalesce(n.enqueued_by, '') = '' then 'a message says who enqueued it'
             when coalesce(n.content ->> 'kind', '') not in ('text', 'audio', 'image', 'document')
                 then 'content.kind is text, audio, image or document'
+            when jsonb_typeof(coalesce(n.content -> 'text', '""'::jsonb)) <> 'string'
+                or jsonb_typeof(coalesce(n.content -> 'media_url', '""'::jsonb)) <> 'string'
+                then 'content.text and content.media_url are strings'
             when n.content ->> 'kind' = 'text' and coalesce(n.content ->> 'text', '') = ''
                 then 'a text message needs content.text'
             when n.content ->> 'kind' <> 'text' and coalesce(n.content ->> 'media_url', '') = ''
@@ -1655,6 +1688,8 @@ begin
         or n.instance_id is null or (n.lane = 'reply' and (m.value ->> 'instance_id') is null)
         or coalesce(n.enqueued_by, '') = ''
         or coalesce(n.content ->> 'kind', '') not in ('text', 'audio', 'image', 'document')
+        or jsonb_typeof(coalesce(n.content -> 'text', '""'::jsonb)) <> 'string'
+        or jsonb_typeof(coalesce(n.content -> 'media_url', '""'::jsonb)) <> 'string'
         or (n.content ->> 'kind' = 'text' and coalesce(n.content ->> 'text', '') = '')
         or (n.content ->> 'kind' <> 'text' and coalesce(n.content ->> 'media_url', '') = '')
         or n.expires_at <= v_now or n.expires_at <= n.not_before
@@ -1671,15 +1706,20 @@ begin
     order by s.instance_id
     for no key update;
 
-    -- In the order of their keys: two lists that share keys wait for each other in one direction only.
+    -- Drawn here, in the order of the list: it is the order within a lane.
+    v_ids := array(
+        select nextval(pg_get_serial_sequence('messaging.outbox', 'id')) from generate_series(1, cardinality(v_new))
+    );
+    -- Inserted in the order of their keys: two lists that share keys wait for each other in one direction only.
     with inserted as (
         insert into messaging.outbox as o (
-            agency_id, dedupe_key, request_hash, instance_id, purpose, lane, profile_id, phone, phone_key, content,
+            id, agency_id, dedupe_key, request_hash, instance_id, purpose, lane, profile_id, phone, phone_key, content,
             subject_id, not_before, expires_at, time_zone, on_unknown, enqueued_by, run_id, dispatch_state,
             changed_by, created_at, changed_at
         )
+        overriding system value
         select
-            n.agency_id, n.dedupe_key, n.request_hash, n.instance_id, n.purpose, n.lane, n.profile_id, n.phone,
+            v_ids[n.ordinality], n.agency_id, n.dedupe_key, n.request_hash, n.instance_id, n.purpose, n.lane, n.profile_id, n.phone,
             n.phone_key, n.content, n.subject_id, n.not_before, n.expires_at, n.time_zone, n.on_unknown,
             n.enqueued_by, n.run_id, 'queued', n.enqueued_by, v_now, v_now
         from unnest(v_new) with ordinality as n
@@ -1726,6 +1766,20 @@ declare
     v_moved integer := 0;
     v_message messaging.outbox;
 begin
+    -- Leases that ran out are settled by the claim; here they are while everything is paused and nothing claims.
+    for v_instance in
+        select s.instance_id from messaging.senders as s
+        where s.instance_id = any(array(
+            select distinct o.instance_id from messaging.outbox as o
+            where o.dispatch_state in ('leased', 'sending') and o.leased_until <= v_now
+        ))
+        order by s.instance_id
+        for no key update skip locked
+    loop
+        perform messaging.settle_expired(v_instance, v_now);
+        perform messaging.wake(v_instance);
+    end loop;
+
     -- Into an array first: a limited subquery beside a lock may be run again by the planner and lock more.
     v_instances := array(
         select distinct d.instance_id
@@ -1773,7 +1827,8 @@ begin
 end
 $function$;
 grant execute on function messaging.expire_due(integer) to service_role;
-comment on function messaging.expire_due(integer) is 'draft, queued, held -> expired once their time is over, on whatever number; unknown -> withdrawn where the rule is drop. Returns how many.';
+comment on function messaging.expire_due(integer) is 'draft, queued, held -> expired once their time is over, on whatever number; unknown -> withdrawn where the rule is drop. Returns how many.
+Also settles leases that ran out.';
 
 CREATE OR REPLACE FUNCTION messaging.explain(p_message_id bigint)
  RETURNS jsonb
@@ -1799,6 +1854,7 @@ begin
         when v_message.dispatch_state = 'unknown'
             then 'we cannot tell whether it was sent; it is never sent again by itself'
         when v_message.dispatch_state = 'sending' then 'it is at the provider now'
+        when v_message.dispatch_state = 'leased' then 'a worker has taken it and is about to begin'
         when v_control.paused_at is not null
             then 'everything is paused by ' || v_control.paused_by || coalesce(': ' || v_control.paused_why, '')
         when v_instance.halted_reason is not null
@@ -1978,6 +2034,8 @@ begin
         p_attempt.instance_id,
         greatest(
             v_sender.next_send_at,
+            -- A provider that asks to wait asks the whole number.
+            v_now + make_interval(secs => p_retry_after_s::double precision),
             least(v_now + make_interval(secs => v_sender.reply_gap_s::double precision), v_cap)
         )
     );
@@ -2078,35 +2136,66 @@ comment on function messaging.follow_seats() is 'Trigger on profiles: the only w
 
 CREATE OR REPLACE FUNCTION messaging.forecast(p_message_id bigint)
  RETURNS timestamp with time zone
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+declare
+    v_message messaging.outbox;
+    v_slot timestamptz;
+    v_gap double precision;
+    v_from timestamptz;
+    v_needs interval;
+begin
+    select o.* into v_message from messaging.outbox as o where o.id = p_message_id;
+    if v_message.dispatch_state in ('leased', 'sending') then
+        return messaging.clock();
+    elsif v_message.dispatch_state is distinct from 'queued' or not messaging.can_send(v_message.instance_id)
+        or (select c.paused_at is not null from messaging.control as c)
+    then
+        return null;
+    elsif v_message.lane = 'reply' then
+        return greatest(v_message.not_before, messaging.clock());
+    end if;
+
+    select greatest(s.next_send_at, messaging.clock()) into v_slot
+    from messaging.senders as s
+    where s.instance_id = v_message.instance_id;
+    v_gap := messaging.mean_gap_s(v_message.instance_id);
+
+    -- Of all that goes before it, and itself: whoever starts last, with a gap for each one behind it.
     select
-        case
-            when o.dispatch_state in ('leased', 'sending') then messaging.clock()
-            when o.dispatch_state <> 'queued' or not messaging.can_send(o.instance_id) then null
-            when (select c.paused_at is not null from messaging.control as c) then null
-            when o.lane = 'reply' then greatest(o.not_before, messaging.clock())
-            else greatest(
-                o.not_before,
-                greatest(s.next_send_at, messaging.clock()) + make_interval(secs => messaging.mean_gap_s(o.instance_id) * (
-                    select count(*) from messaging.outbox as q
-                    where
-                        q.instance_id = o.instance_id and q.dispatch_state = 'queued'
-                        and (
-                            (q.lane = 'timed' and o.lane = 'bulk' and q.not_before <= greatest(o.not_before, messaging.clock()))
-                            or (q.lane = o.lane and (q.not_before, q.id) < (o.not_before, o.id))
-                        )
-                ))
+        a.starts_at,
+        make_interval(secs => v_gap * (count(*) over () - a.place))
+    into v_from, v_needs
+    from (
+        select
+            greatest(q.not_before, v_slot) as starts_at,
+            row_number() over (order by q.not_before, q.id = v_message.id, q.id) as place
+        from messaging.outbox as q
+        where
+            q.instance_id = v_message.instance_id and q.dispatch_state = 'queued'
+            and (
+                q.id = v_message.id
+                or (
+                    q.lane = 'timed' and v_message.lane = 'bulk'
+                    and q.not_before <= greatest(v_message.not_before, v_slot)
+                )
+                or (q.lane = v_message.lane and (q.not_before, q.id) < (v_message.not_before, v_message.id))
             )
-        end
-    from messaging.outbox as o
-    inner join messaging.senders as s on o.instance_id = s.instance_id
-    where o.id = p_message_id
+    ) as a
+    order by a.starts_at + make_interval(secs => v_gap * (count(*) over () - a.place)) desc
+    limit 1;
+
+    if (select p.quiet_hours from messaging.purposes as p where p.purpose = v_message.purpose) then
+        return messaging.by_day(v_from, v_needs, v_message.time_zone);
+    end if;
+    return v_from + v_needs;
+end
 $function$;
 grant execute on function messaging.forecast(bigint) to service_role;
-comment on function messaging.forecast(bigint) is 'When a queued message should leave: its slot, and the mean gap for each one before it. Null when only a person or the provider can say.';
+comment on function messaging.forecast(bigint) is 'When a queued message should leave: the slot, what goes before it and when that may, a mean gap for each, and its nights.
+Null when only a person or the provider can say.';
 
 CREATE OR REPLACE FUNCTION messaging.guard_transition()
  RETURNS trigger
@@ -2537,11 +2626,24 @@ AS $function$
         i.current_users, i.max_users, i.current_users > i.max_users, s.gap_min_s, s.gap_max_s,
         q.replies, q.timed, q.bulk, q.held, q.unknown, q.in_flight, a.accepted_hour,
         case when s.next_send_at > messaging.clock() then s.next_send_at end,
-        case
-            when q.timed + q.bulk > 0 and messaging.can_send(i.id) then
-                greatest(s.next_send_at, messaging.clock())
-                + make_interval(secs => messaging.mean_gap_s(i.id) * (q.timed + q.bulk - 1))
-        end,
+        (
+            select max(messaging.forecast(l.id))
+            from (
+                (
+                    select o.id from messaging.outbox as o
+                    where o.instance_id = i.id and o.lane = 'timed' and o.dispatch_state = 'queued'
+                    order by o.not_before desc, o.id desc
+                    limit 1
+                )
+                union all
+                (
+                    select o.id from messaging.outbox as o
+                    where o.instance_id = i.id and o.lane = 'bulk' and o.dispatch_state = 'queued'
+                    order by o.not_before desc, o.id desc
+                    limit 1
+                )
+            ) as l
+        ),
         a.last_accepted_at
     from public.whatsapp_instances as i
     inner join messaging.senders as s on i.id = s.instance_id
@@ -3216,17 +3318,20 @@ begin
         if profile_id is null then
             profile_id := messaging.find_profile(p_phone);
             already_exists := true;
+            if profile_id is null then
+                raise exception using
+                    errcode = 'WP004', message = 'another profile already has something of this sign-up, such as its e-mail';
+            end if;
         end if;
     end if;
+
+    -- Also for somebody known who never got a number: there may be room now.
+    instance_id := public.allocate_whatsapp_instance(profile_id, p_strategy);
+    no_room := instance_id is null;
     if already_exists then
-        select p.whatsapp_instance_id into instance_id from public.profiles as p where p.id = profile_id;
-        no_room := instance_id is null;
         return next;
         return;
     end if;
-
-    instance_id := public.allocate_whatsapp_instance(profile_id, p_strategy);
-    no_room := instance_id is null;
 
     -- No room: the default number speaks. Not even that: the profile stands, and the answer says so.
     if coalesce(instance_id, messaging.default_instance()) is not null then
@@ -3259,27 +3364,31 @@ comment on function messaging.standing() is 'Whether everything is paused, by wh
 
 CREATE OR REPLACE FUNCTION messaging.take_health_checks(p_every_s double precision DEFAULT 60, p_limit integer DEFAULT 50)
  RETURNS TABLE(instance_id uuid, instance_name text, provider text, zapi_instance_id text, zapi_token text, zapi_client_token text)
- LANGUAGE sql
+ LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-    with due as materialized (
+#variable_conflict use_column
+declare
+    v_due uuid[];
+begin
+    -- Locked in the order of everybody else; what another worker holds is its own to ask.
+    v_due := array(
         select i.id from public.whatsapp_instances as i
         where
             i.status in ('active', 'disconnected') and i.provider = 'zapi'
             and coalesce(i.halted_reason, '') <> 'restricted'
-            and coalesce(i.last_health_check, '-infinity')
-            <= messaging.clock() - make_interval(secs => p_every_s)
-        order by i.last_health_check nulls first
+            and coalesce(i.last_health_check, 'epoch') <= messaging.clock() - make_interval(secs => p_every_s)
+        order by i.id
         limit p_limit
         for no key update skip locked
-    )
-
+    );
+    return query
     update public.whatsapp_instances as i
     set last_health_check = messaging.clock()
-    from due as d
-    where i.id = d.id
-    returning i.id, i.name, i.provider, i.zapi_instance_id, i.zapi_token, i.zapi_client_token
+    where i.id = any(v_due)
+    returning i.id, i.name, i.provider, i.zapi_instance_id, i.zapi_token, i.zapi_client_token;
+end
 $function$;
 grant execute on function messaging.take_health_checks(double precision,integer) to service_role;
 comment on function messaging.take_health_checks(double precision,integer) is 'The numbers whose state was not asked for so long, each to one worker only. Paused, banned and restricted ones are left alone.';
