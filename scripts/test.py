@@ -16,18 +16,21 @@ if __name__ == "__main__":  # Python put scripts/ there
 
 from scripts.environment import EnvironmentProblem, ensure
 
-WORKERS = "2"
+# On two cores. The quick tests wait a lot; the slow ones measure and kill, and must not be in each other's way.
+WORKERS = {"quick": "4", "all": "2"}
 
 
 def pytest_arguments(given: list[str]) -> list[str]:
-    """What pytest is called with: two processes, unless single tests or another number are asked for."""
+    """What pytest is called with: several processes, unless single tests or another number are asked for."""
     rest = [argument for argument in given if argument != "--quick"]
     chosen = any(
         word.startswith(("-n", "--numprocesses", "--pdb")) or (ROOT / _file_of(word)).exists()
         for word in rest
     )
-    parallel = [] if chosen else ["-n", WORKERS, "--dist", "loadgroup"]
-    quick = ["-m", "not slow"] if "--quick" in given else []
+    is_quick = "--quick" in given
+    workers = WORKERS["quick" if is_quick else "all"]
+    parallel = [] if chosen else ["-n", workers, "--dist", "loadgroup"]
+    quick = ["-m", "not slow"] if is_quick else []
     return [*parallel, *quick, *rest]
 
 

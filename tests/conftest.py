@@ -16,7 +16,14 @@ from pytest_postgresql.executors import NoopExecutor
 from scripts.embedded import EmbeddedPostgres, bootstrap_supabase
 from scripts.migrate import apply_all
 from shared.db import Database
-from tests.servers import SERVER_BINARIES, ServerForPlugin, audit_findings, database_server, fresh_database
+from tests.servers import (
+    SERVER_BINARIES,
+    ServerForPlugin,
+    audit_findings,
+    clone_of,
+    database_server,
+    fresh_database,
+)
 
 LOOPBACK = ("127.", "::1", "localhost")
 # What would lead a test to a real database or a real number, or change how libpq connects.
@@ -97,12 +104,23 @@ def each_server_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield running.url
 
 
+@pytest.fixture(scope="session")
+def maintenance(server_url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """The connection over which each test's database is made and dropped."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        yield connection
+
+
 @pytest.fixture
 def database_url(
-    request: pytest.FixtureRequest, server_url: str, migrated_template: NoopExecutor
+    request: pytest.FixtureRequest,
+    server_url: str,
+    migrated_template: NoopExecutor,
+    maintenance: psycopg.Connection[tuple[Any, ...]],
 ) -> Iterator[str]:
     """A migrated database of this test's own; when the test is over, its audit views must be empty."""
-    with fresh_database(server_url, migrated_template.template_dbname) as url:
+    with clone_of(migrated_template.template_dbname, maintenance) as name:
+        url = f"{server_url.rpartition('/')[0]}/{name}"
         yield url
         if not request.node.get_closest_marker("audit_findings_expected"):
             assert audit_findings(url) == []

@@ -23,7 +23,7 @@ BACK_WITHIN_S = 10.0
 @pytest.mark.parametrize(
     ("messages", "stops"),
     [
-        pytest.param(400, 1, id="quick"),
+        pytest.param(400, 1, id="small", marks=pytest.mark.slow),
         pytest.param(5_000, 5, id="five-stops", marks=pytest.mark.slow),
     ],
 )

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from scripts.simulator.process import SimulatorProcess
 from shared.db import Database
 from tests.crash import soak
 from tests.crash.fleet import Fleet
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_worker_outlives_claims_that_the_database_cuts_off(

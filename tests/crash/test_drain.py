@@ -5,12 +5,15 @@ from functools import partial
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from scripts.simulator.process import SimulatorProcess
 from shared.db import Database
 from tests.crash import soak
 from tests.crash.fleet import Fleet, RunningWorker
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 EXIT_LIMIT_S = 10.0
 PEOPLE = 3_000

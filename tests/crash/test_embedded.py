@@ -86,6 +86,7 @@ def test_the_first_start_makes_a_database_and_the_next_is_fast(root: Path) -> No
     assert processes_in(root / ".roleta" / "postgres") == []
 
 
+@pytest.mark.slow
 def test_nobody_gets_in_without_the_password(root: Path) -> None:
     """Other accounts of the machine reach the port, not the database; data and password are private."""
     with EmbeddedPostgres(root) as server:
@@ -112,6 +113,7 @@ def test_it_ends_when_its_parent_is_killed(root: Path) -> None:
         assert execute(server, "select * from kept") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_start_right_after_a_kill_waits_for_the_old_server(root: Path) -> None:
     """No pause is needed between kill -9 and the next start."""
     with serving_process(root) as (process, _):
@@ -121,6 +123,7 @@ def test_a_start_right_after_a_kill_waits_for_the_old_server(root: Path) -> None
             assert execute(server, "select 1") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_second_start_on_the_same_data_is_refused(root: Path) -> None:
     """The second gets one line; the first goes on undisturbed."""
     with EmbeddedPostgres(root) as first:
@@ -129,6 +132,7 @@ def test_a_second_start_on_the_same_data_is_refused(root: Path) -> None:
         assert execute(first, "select 1") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_pid_file_of_a_dead_server_is_no_obstacle(root: Path) -> None:
     """Not even when its number belongs to another living process of the same account."""
     with EmbeddedPostgres(root):
@@ -143,6 +147,7 @@ def test_a_pid_file_of_a_dead_server_is_no_obstacle(root: Path) -> None:
         process.kill()
 
 
+@pytest.mark.slow
 def test_a_first_start_that_broke_off_is_no_obstacle(root: Path) -> None:
     """What a killed initdb left behind is thrown away; nobody had stored anything in it."""
     with EmbeddedPostgres(root):
@@ -155,6 +160,7 @@ def test_a_first_start_that_broke_off_is_no_obstacle(root: Path) -> None:
         assert execute(server, "select 1") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_named(root: Path) -> None:
     """A given port that somebody listens on is one clear line, not a start without an answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -165,6 +171,7 @@ def test_a_port_in_use_is_named(root: Path) -> None:
         assert server.port == port
 
 
+@pytest.mark.slow
 def test_data_of_another_version_is_refused_and_kept(root: Path) -> None:
     """A server never touches data that another major version made."""
     with EmbeddedPostgres(root):
@@ -179,6 +186,7 @@ def test_data_of_another_version_is_refused_and_kept(root: Path) -> None:
         assert execute(server, "select 1") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_lost_password_file_loses_no_data(root: Path) -> None:
     """Without the file the start says what is missing and makes no new database over the old one."""
     with EmbeddedPostgres(root) as server:
@@ -196,6 +204,7 @@ def test_a_lost_password_file_loses_no_data(root: Path) -> None:
         assert execute(server, "select count(*) from kept") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_setting_that_is_wrong_is_told_in_postgres_own_words(root: Path) -> None:
     """A server that does not come up shows the line of its log that says why."""
     with pytest.raises(ServerProblem, match="shared_buffers"):
@@ -203,12 +212,14 @@ def test_a_setting_that_is_wrong_is_told_in_postgres_own_words(root: Path) -> No
     assert processes_in(root / ".roleta" / "postgres") == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_in_one_line(root: Path) -> None:
     """PostgreSQL's words for a full disk become one line that names the folder."""
     said = 'FATAL:  could not write to file "pg_wal/x": No space left on device\nchild process exited\n'
     assert reason_in(said, root) == f"no space left in {root}: free some and run this again"
 
 
+@pytest.mark.slow
 def test_a_clone_closed_to_others_works_and_stays_closed(root: Path) -> None:
     """Under a folder that only we may enter the server runs all the same, and no folder is opened for it."""
     clone = root / "clone"
@@ -229,6 +240,7 @@ def test_a_clone_closed_to_others_works_and_stays_closed(root: Path) -> None:
         shutil.rmtree(outside, ignore_errors=True)
 
 
+@pytest.mark.slow
 def test_a_folder_that_others_may_write_is_not_used(root: Path) -> None:
     """Data is never put where another account could exchange it."""
     (root / ".roleta").mkdir()
@@ -237,6 +249,7 @@ def test_a_folder_that_others_may_write_is_not_used(root: Path) -> None:
         EmbeddedPostgres(root).start()
 
 
+@pytest.mark.slow
 def test_a_folder_made_under_a_loose_umask_is_tightened(root: Path) -> None:
     """A `.roleta` that our group may write (umask 002) is taken, and closed to the group."""
     (root / ".roleta").mkdir()
@@ -246,6 +259,7 @@ def test_a_folder_made_under_a_loose_umask_is_tightened(root: Path) -> None:
     assert stat.S_IMODE((root / ".roleta").stat().st_mode) == 0o755
 
 
+@pytest.mark.slow
 def test_copied_programs_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the package's own folder is closed, a copy of its programs is as good."""
     monkeypatch.setattr(server_home, "OUTSIDE", root)

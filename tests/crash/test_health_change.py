@@ -25,7 +25,13 @@ MESSAGES = 120
 @pytest.mark.parametrize(
     ("fault", "fields", "expected"),
     [
-        pytest.param("disconnect", {"explicit": True}, ("disconnected", None), id="disconnected"),
+        pytest.param(
+            "disconnect",
+            {"explicit": True},
+            ("disconnected", None),
+            id="disconnected",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "ban", {"kind": "full"}, ("disconnected", None), id="banned-by-whatsapp", marks=pytest.mark.slow
         ),

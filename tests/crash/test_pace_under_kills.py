@@ -22,7 +22,7 @@ CLOCK_ROUNDING_S = 0.001
 @pytest.mark.parametrize(
     ("paced", "workers", "kills"),
     [
-        pytest.param(150, 8, 2, id="quick"),
+        pytest.param(150, 8, 2, id="small", marks=pytest.mark.slow),
         pytest.param(3_000, 8, 20, id="issue-2", marks=pytest.mark.slow),
     ],
 )

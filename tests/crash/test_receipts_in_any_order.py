@@ -14,6 +14,8 @@ from tests.crash.fleet import Fleet
 from tests.edge.gateway import serving
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = 10
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.database.world import BentClock, World
 
+pytestmark = pytest.mark.slow
+
 SEND_S = 1.0
 
 

@@ -30,6 +30,8 @@ from tests.database import (
 from tests.database.conftest import Worlds
 from tests.database.world import BentClock, Connect, World
 
+pytestmark = pytest.mark.slow
+
 
 class Sabotage(NamedTuple):
     """One change in the text of one function, and the test that must not pass any more."""

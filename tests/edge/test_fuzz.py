@@ -89,7 +89,7 @@ def no_function_fails(client: httpx.Client, body: object) -> None:
 
 
 QUICK = settings(
-    max_examples=300,
+    max_examples=150,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

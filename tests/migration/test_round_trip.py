@@ -5,6 +5,8 @@ import pytest
 from scripts.migrate import apply_all, rollback
 from tests.migration.projects import project, silent
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("adopted", [False, True], ids=["empty", "adopted"])
 @pytest.mark.parametrize("plain_owner", [False, True], ids=["superuser", "plain_owner"])

@@ -15,6 +15,8 @@ from scripts.bench.ground import NotThrowAway
 from scripts.bench.report import Report
 from tests.servers import fresh_database
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 COMMON = {"bench", "quick", "seed", "date", "commit", "machine", "versions", "rows", "targets", "notes"}
 
@@ -43,6 +45,7 @@ def measured(
     return run
 
 
+@pytest.mark.slow
 def test_allocate_compares_ours_with_the_naive_way(measured: Callable[[str], tuple[Result, Json]]) -> None:
     """Speeds and over-allocations of both, and ours gives away no seat too many and leaves none empty."""
     result, found = measured("allocate")
@@ -55,6 +58,7 @@ def test_allocate_compares_ours_with_the_naive_way(measured: Callable[[str], tup
     assert "32 clients" in result.output
 
 
+@pytest.mark.slow
 def test_claim_tells_buffers_and_pairs_a_second(measured: Callable[[str], tuple[Result, Json]]) -> None:
     """A row per depth with exact buffers, and the flatness as a target that is judged."""
     _, found = measured("claim")
