@@ -2,13 +2,7 @@ set local lock_timeout = '5s';
 
 drop function messaging.expire_due(integer);
 drop function messaging.settle_expired(uuid, timestamptz);
-drop function messaging.halt_instance(uuid, text, text);
-drop function messaging.apply_receipt(uuid, text, text, timestamptz, text, text);
-drop function messaging.use_waiting_receipts(uuid, text, bigint);
-drop function messaging.use_receipt(messaging.receipts, bigint);
-drop function messaging.delivery_rank(text);
 drop function messaging.effect_history(bigint);
 drop function messaging.retry_effects(integer);
 drop function messaging.run_effect(bigint);
 drop function messaging.move(bigint, text, text, text);
-drop table messaging.receipts;

@@ -72,6 +72,11 @@ class EmbeddedPostgres:
         """The address of the database `postgres`, with the password."""
         return self.url_of("postgres")
 
+    @property
+    def data(self) -> Path:
+        """Where the data is; not under the root where the server's account could not enter it."""
+        return self._data
+
     def url_of(self, database: str) -> str:
         """The address of a database on this server, with the password."""
         return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{database}"

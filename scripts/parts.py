@@ -99,7 +99,7 @@ class Parts:
         server.start()
         self._stack.callback(lambda: self.say("database: stopped"))
         self._stack.callback(server.stop)
-        self.say(f"database: PostgreSQL on {server.host}:{server.port}, data in {self._state}")
+        self.say(f"database: PostgreSQL on {server.host}:{server.port}, data in {server.data}")
         url = server.url_of(self.arrangement.database_name or "postgres")
         with translated("preparing the database"):
             _make_database(server.url, self.arrangement.database_name or "postgres")

@@ -16,7 +16,7 @@ if __name__ == "__main__":  # Python put scripts/ there
 
 from scripts.environment import EnvironmentProblem, ensure
 
-# On two cores. The quick tests wait a lot; the slow ones measure and kill, and must not be in each other's way.
+# On two cores: quick tests wait a lot; slow ones measure and kill, and need the machine to themselves.
 WORKERS = {"quick": "4", "all": "2"}
 
 

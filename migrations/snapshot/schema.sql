@@ -974,6 +974,10 @@ begin
     elsif p_kind = 'connected' then
         perform messaging.record_health(p_instance_id, true, null, 'provider event');
     end if;
+    if p_error_class = 'restriction' then
+        -- The number before its sender: of several ids, a later one may be the first to halt it.
+        perform messaging.lock_instance(p_instance_id);
+    end if;
     if p_receipt is not null then
         foreach v_id in array p_receipt_ids loop
             perform messaging.apply_receipt(

@@ -205,11 +205,11 @@ def test_two_starts_at_once_make_one_venv(clone: Path) -> None:
     ("given", "expected"),
     [
         ([], ["-n", "2", "--dist", "loadgroup"]),
-        (["--quick"], ["-n", "2", "--dist", "loadgroup", "-m", "not slow"]),
+        (["--quick"], ["-n", "4", "--dist", "loadgroup", "-m", "not slow"]),
         (["tests/unit", "-x"], ["tests/unit", "-x"]),
         (["--quick", "-n0"], ["-m", "not slow", "-n0"]),
     ],
 )
-def test_the_suite_runs_in_two_processes_unless_told(given: list[str], expected: list[str]) -> None:
+def test_the_suite_runs_in_several_processes_unless_told(given: list[str], expected: list[str]) -> None:
     """Whole runs use both cores; chosen tests and a chosen number of processes are left as asked."""
     assert pytest_arguments(given) == expected

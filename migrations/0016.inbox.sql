@@ -1,5 +1,5 @@
 -- What providers tell us: stored once, applied once; a person's messages gathered into one turn and answered in order.
--- depends: 0012.numbers
+-- depends: 0015.fitness
 
 set local lock_timeout = '5s';
 
@@ -103,6 +103,10 @@ begin
         perform messaging.record_health(p_instance_id, false, null, 'provider event');
     elsif p_kind = 'connected' then
         perform messaging.record_health(p_instance_id, true, null, 'provider event');
+    end if;
+    if p_error_class = 'restriction' then
+        -- The number before its sender: of several ids, a later one may be the first to halt it.
+        perform messaging.lock_instance(p_instance_id);
     end if;
     if p_receipt is not null then
         foreach v_id in array p_receipt_ids loop

@@ -1,5 +1,5 @@
 -- What must never be: views that return no row. Read after every test, every soak, and by whoever watches.
--- depends: 0014.operations
+-- depends: 0018.outlook
 
 set local lock_timeout = '5s';
 

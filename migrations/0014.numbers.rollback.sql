@@ -1,15 +1,9 @@
 set local lock_timeout = '5s';
 
-drop function messaging.record_health(uuid, boolean, text, text);
-drop function messaging.take_health_checks(double precision, integer);
-drop function messaging.webhook_instance(bytea, text);
-drop function messaging.set_phone_number(uuid, text, text);
-drop function messaging.set_webhook_token(uuid, bytea, text);
+drop function messaging.set_accepts_new(uuid, boolean, text, text);
 drop function messaging.set_default_instance(uuid, text);
 drop function messaging.set_gaps(uuid, numeric, numeric, text, numeric, numeric);
 drop function messaging.set_seats(uuid, integer, text);
-drop function messaging.set_accepts_new(uuid, boolean, text, text);
-drop function messaging.set_instance_status(uuid, text, text, text);
 drop function messaging.link_profiles(uuid, integer);
 drop function messaging.import_env_instance(text, text, text, text);
 drop function messaging.add_instance(text, text, text, text, text, text, integer, bytea);

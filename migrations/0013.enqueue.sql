@@ -1,5 +1,5 @@
 -- The one door into the outbox, the choice of the number that speaks, and the three purposes of the first handlers.
--- depends: 0010.dispatch
+-- depends: 0012.attempts
 
 set local lock_timeout = '5s';
 

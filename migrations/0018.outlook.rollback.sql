@@ -1,13 +1,8 @@
 set local lock_timeout = '5s';
 
-drop function messaging.wake_forgotten();
-drop function messaging.standing();
 drop function messaging.recent_moves(bigint, integer);
 drop function messaging.pool_overview();
 drop function messaging.explain(bigint);
 drop function messaging.forecast(bigint);
 drop function messaging.by_day(timestamptz, interval, text);
 drop function messaging.mean_gap_s(uuid);
-drop function messaging.cancel(text, text, boolean, bigint, text, text, uuid);
-drop function messaging.resume_all(text);
-drop function messaging.pause_all(text, text);
