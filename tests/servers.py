@@ -21,12 +21,19 @@ if Path("/usr/lib/postgresql/15/bin/postgres").exists():
     SERVER_BINARIES["15"] = Path("/usr/lib/postgresql/15/bin")
 
 
+def _roomy_memory() -> str | None:
+    """A file system in memory with room for a server, else None: hundreds of databases come and go."""
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder that is ours alone
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30
+    return str(memory) if roomy else None
+
+
 @contextlib.contextmanager
 def database_server(
     binaries: Path | None = None, settings: dict[str, str] | None = None
 ) -> Iterator[EmbeddedPostgres]:
     """A server in a folder of its own, removed afterwards; `binaries` None is the bundled PostgreSQL."""
-    folder = Path(tempfile.mkdtemp(prefix="roleta-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="roleta-test-", dir=_roomy_memory()))
     folder.chmod(0o755)  # as root the server is `nobody` and passes through
     try:
         with EmbeddedPostgres(folder, settings={**FAST, **(settings or {})}, binaries=binaries) as server:

@@ -13,6 +13,7 @@ from tests.crash.fleet import Fleet
 from tests.waiting import eventually
 
 
+@pytest.mark.slow
 def test_messages_stay_queued_while_the_provider_is_away_and_go_when_it_is_back(
     *, db: Database, database_url: str, tmp_path: Path
 ) -> None:

@@ -4,11 +4,14 @@ import itertools
 import json
 import random
 
+import pytest
+
 from tests.database.world import BentClock, World
 
 FORWARD = ["sent", "failed", "delivered", "read"]
 
 
+@pytest.mark.slow
 def test_a_thousand_receipts_before_their_answers_are_all_applied(world: World) -> None:
     """Shuffled, with duplicates, each before record_attempt: every message ends at its furthest receipt."""
     source = random.Random(7)

@@ -87,6 +87,7 @@ def test_the_app_inserting_the_same_person_meanwhile_is_no_error(world: World, a
     assert (answer["profile_id"], answer["already_exists"]) == (profile, True)
 
 
+@pytest.mark.slow
 def test_a_sign_up_beside_connected_client_numbers_never_lands_on_one(world: World) -> None:
     """A thousand people, fifty numbers that clients connected: none on them."""
     world.client_numbers(50)

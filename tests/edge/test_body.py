@@ -89,6 +89,7 @@ def test_depth_counts_brackets_outside_strings_only(value: object, levels: int) 
         refuse_deep(("[" * 65 + text + "]" * 65).encode())
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(st.dictionaries(st.text(st.characters(exclude_characters="\x00")), JSON))
 def test_what_is_clean_is_read_alike_by_both_parsers(value: dict[str, object]) -> None:

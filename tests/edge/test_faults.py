@@ -48,6 +48,7 @@ def mortal_server() -> Iterator[EmbeddedPostgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.slow
 def test_postgres_away_is_a_503_that_asks_to_come_back_and_then_all_is_well(
     mortal_server: EmbeddedPostgres, logs: Logs
 ) -> None:
