@@ -42,7 +42,9 @@ def postgrest_server(database_url: str) -> Iterator[str]:
             function = self.path.removeprefix("/rest/v1/rpc/")
             try:
                 with psycopg.connect(database_url) as connection:
-                    self._answer(200, _call(connection, self.headers["Content-Profile"], function, given))
+                    answer = _call(connection, self.headers["Content-Profile"], function, given)
+                # Only now is it committed, and only then does PostgREST answer.
+                self._answer(200, answer)
             except psycopg.OperationalError as error:
                 if error.sqlstate is None:
                     self._answer(503, {"code": "PGRST001", "message": "no connection"})
