@@ -35,7 +35,10 @@ def test_no_two_paced_sends_of_a_number_are_closer_than_its_minimum(
     to the begin, which precedes the second."""
     with SimulatorProcess(log=tmp_path / "log", instances=20) as simulator:
         simulator.control("slow", seconds=0.05)
-        instances = soak.add_numbers(database_url, simulator, gaps_s=(GAP_MIN_S, GAP_MAX_S))
+        # Time enough for a busy machine: a timeout is an unknown too, and here only kills may make one.
+        instances = soak.add_numbers(
+            database_url, simulator, gaps_s=(GAP_MIN_S, GAP_MAX_S), send_timeout_s=10.0
+        )
         _allow_bulk(database_url)
         with Fleet(database_url, simulator.base_url) as fleet:
             fleet.start(workers)
