@@ -88,7 +88,7 @@ def test_a_message_that_waits_for_its_time_or_its_turn_says_which(
     turn = world.enqueue(number)
     assert explain(world, turn)["because"].startswith("it waits for its turn at the pace of number")
     bent_clock.move_to("2025-06-10 23:00:00-03")
-    night = world.enqueue(number, purpose=world.purpose("checkin", quiet_hours=True))
+    night = world.enqueue(number, purpose=world.purpose("proactive", quiet_hours=True))
     world.claim()
     world.value("select messaging.expire_due()")
     for _ in range(3):
@@ -152,7 +152,7 @@ def test_a_forecast_never_promises_a_moment_of_the_night(world: World, bent_cloc
     """What would come up after 22:00 and respects the night is promised for the morning."""
     bent_clock.move_to("2025-06-10 21:55:00-03")
     number = world.number()
-    purpose = world.purpose("checkin", quiet_hours=True)
+    purpose = world.purpose("proactive", quiet_hours=True)
     last = [world.enqueue(number, purpose=purpose) for _ in range(30)][-1]
     in_the_night = "select messaging.quiet_until(messaging.forecast(%s), 'America/Sao_Paulo')"
     assert world.value(in_the_night, last) is None

@@ -13,7 +13,7 @@ UNTIL = "select messaging.quiet_until(%s::timestamptz, %s)"
 
 def proactive(world: World, **columns: object) -> str:
     """A kind of message that respects the night; as bulk, for a day, unless said otherwise."""
-    return world.purpose("checkin", quiet_hours=True, **columns)
+    return world.purpose("proactive", quiet_hours=True, **columns)
 
 
 def local(moment: str, zone: str = SAO_PAULO) -> datetime:
