@@ -1,4 +1,4 @@
-"""The Python face of the outbox: enqueue, look, stop. SQL decides (migrations 0011, 0014, 0015).
+"""The Python face of the outbox: enqueue, look, stop. SQL decides (migrations 0013, 0017, 0018, 0025).
 
 Claiming and sending live in shared/dispatcher; what a number is, in shared/instances.
 """
@@ -17,6 +17,8 @@ class NewMessage:
     """What one enqueue asks for; `text` is short for the content {"kind": "text", "text": ...}.
 
     `instance_id` None: the profile's number, else the default one. Times None: now, and the purpose's expiry.
+    `facts`: what its effects will write into the app. `compose`: who writes its text before it goes
+    (shared/compose); the given text stands where that fails.
     """
 
     purpose: str
@@ -33,6 +35,8 @@ class NewMessage:
     subject_id: str | None = None
     on_unknown: str | None = None
     run_id: str | None = None
+    facts: Mapping[str, Any] | None = field(default=None, repr=False)
+    compose: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As messaging.enqueue reads it, without what is not set."""
@@ -51,6 +55,8 @@ class NewMessage:
             "subject_id": self.subject_id,
             "on_unknown": self.on_unknown,
             "run_id": self.run_id,
+            "facts": self.facts and dict(self.facts),
+            "compose": self.compose,
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -146,6 +152,7 @@ def enqueue(
     subject_id: str | None = None,
     on_unknown: str | None = None,
     run_id: str | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Enqueued:
     """One message, once per dedupe key. InvalidInput says what the outbox does not take."""
     message = NewMessage(
@@ -163,6 +170,7 @@ def enqueue(
         subject_id=subject_id,
         on_unknown=on_unknown,
         run_id=run_id,
+        facts=facts,
     )
     return enqueue_many(db, [message])[0]
 
@@ -174,6 +182,13 @@ def enqueue_many(db: Calls, messages: Sequence[NewMessage]) -> list[Enqueued]:
     """
     payload = as_json([message.to_json() for message in messages])
     return [Enqueued(**row) for row in db.call("messaging.enqueue_many", p_messages=payload)]
+
+
+def run_forecast(db: Calls, run_id: str) -> datetime | None:
+    """When the last waiting message of a run should leave; None when none waits on a number that can send."""
+    found = db.call_one("messaging.run_forecast", p_run_id=run_id)["run_forecast"]
+    # PostgREST gives a lone value as text.
+    return datetime.fromisoformat(found) if isinstance(found, str) else found
 
 
 def explain(db: Calls, message_id: int) -> dict[str, Any]:

@@ -8,15 +8,11 @@ from tests.database.world import World
 
 
 def in_state(world: World, state: str, **fields: object) -> int:
-    """A message in a state, brought there by the product's own functions where there are any."""
+    """A message in a state, brought there by the product's own functions."""
     number = world.number(gap=(0, 0))
-    message = world.enqueue(number, **fields)
-    if state == "draft":  # composing is not in the database yet
-        world.rows("set session_replication_role = replica")
-        world.rows("update messaging.outbox set dispatch_state = 'draft' where id = %s", message)
-        world.rows("update messaging.history set to_state = 'draft' where message_id = %s", message)
-        world.rows("reset session_replication_role")
-    elif state == "expired":
+    composed = {"compose": "nobody"} if state == "draft" else {}
+    message = world.enqueue(number, **composed, **fields)
+    if state == "expired":
         world.rows(
             "update messaging.outbox set created_at = created_at - interval '2 h',"
             " expires_at = created_at - interval '1 h' where id = %s",
@@ -35,7 +31,7 @@ def in_state(world: World, state: str, **fields: object) -> int:
         world.claim(200)
     elif state == "leased":
         world.claim(200)
-    elif state != "queued":
+    elif state not in ("draft", "queued"):
         attempt = world.begun(message)
         if state == "unknown":
             world.record(attempt, state, p_provider_message_id=f"P{message}")
