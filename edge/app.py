@@ -44,15 +44,9 @@ def create_app(db: Calls, settings: Settings, functions: list[EdgeFunction] | No
     """A gateway over this database; several may live in one process. SettingsError where supabase.toml is
     wrong."""
     log: FilteringBoundLogger = structlog.get_logger("roleta.gateway")
-    secrets = (
-        settings.service_role_key,
-        settings.zapi_token,
-        settings.zapi_client_token,
-        settings.database_url,
-    )
     app: App = falcon.App(middleware=[Observer(log), BodyGuard()])
     app.req_options.strip_url_path_trailing_slash = True
-    ErrorAnswers(log, secrets).attach(app)
+    ErrorAnswers(log, settings.secrets).attach(app)
     app.add_route("/healthz", Health(db))
     for function in load_functions() if functions is None else functions:
         if not function.enabled:
@@ -90,17 +84,19 @@ class FunctionResource:
         if self._function.caller in ("service", "cron"):
             require_service_key(req.get_header("authorization"), self._settings.service_role_key)
         call = Call(
+            function=self._function.slug,
             db=self._db,
             settings=self._settings,
             log=self._log.bind(function=self._function.slug, request_id=req.context.request_id),
             body=self._parse(req),
             headers={name.lower(): value for name, value in req.headers.items()},
             webhook_token=webhook_token,
+            raw=req.context.body,
         )
         resp.media = self._handle(call)
 
     def _parse(self, req: falcon.Request) -> dict[str, object]:
-        if self._function.caller == "provider":
+        if self._function.caller in ("provider", "signed"):
             return parse_lenient(req.context.body)
         if is_form(req.content_type):
             raise BodyRefused(415, "send JSON, with Content-Type: application/json")

@@ -9,26 +9,34 @@ from typing import Any, Literal, cast, get_args
 
 from structlog.typing import FilteringBoundLogger
 
+from shared import cron
 from shared.db import Calls
-from shared.errors import SettingsError
+from shared.errors import InvalidInput, SettingsError
 from shared.settings import Settings
 
 CONFIG_FILE = Path(__file__).resolve().parent.parent / "supabase.toml"
 
-Caller = Literal["stranger", "user", "service", "cron", "provider"]
+Caller = Literal["stranger", "user", "service", "cron", "provider", "signed"]
 Answer = dict[str, object]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request to a function: its JSON object, its headers (names in lower case), what it may use."""
+    """One request to a function: its JSON object, its headers (names in lower case), what it may use.
 
+    `run_id`: the slot that the scheduler runs it for; None for whoever calls at will. `raw`: the bytes that
+    the body was read from, unpacked: what a signature covers.
+    """
+
+    function: str
     db: Calls
     settings: Settings
     log: FilteringBoundLogger
     body: dict[str, Any] = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     webhook_token: str | None = field(default=None, repr=False)
+    run_id: str | None = None
+    raw: bytes = field(default=b"", repr=False)
 
 
 Handler = Callable[[Call], Answer]
@@ -90,11 +98,21 @@ def _read(file: str, slug: str, entry: object) -> EdgeFunction:
         raise SettingsError(
             f'{file}: {where} verify_jwt is true for caller = "user" and false for all others'
         )
-    if schedule is not None and (not isinstance(schedule, str) or len(schedule.split()) != 5):
-        raise SettingsError(f"{file}: {where} schedule must be a cron expression of five fields")
+    _check_schedule(f"{file}: {where}", schedule)
     if schedule is not None and caller != "cron":
         raise SettingsError(f'{file}: {where} only a function with caller = "cron" has a schedule')
     return EdgeFunction(slug, cast(Caller, caller), entry.get("enabled", True), schedule)
+
+
+def _check_schedule(where: str, schedule: object) -> None:
+    if schedule is None:
+        return
+    if not isinstance(schedule, str):
+        raise SettingsError(f"{where} schedule must be a text: a cron expression of five fields")
+    try:
+        cron.check(schedule)
+    except InvalidInput as error:
+        raise SettingsError(f"{where} {error}") from None
 
 
 def _refuse_unknown(file: str, where: str, given: Mapping[str, object], known: set[str]) -> None:

@@ -30,6 +30,7 @@ COMMANDS = {
     "adopt": Entry("adopt:adopt", "What in an existing project must be put right (--check)."),
     "serve": Entry("serve:serve", "Run the gateway (the HTTP functions)."),
     "work": Entry("work:work", "Run one worker, which sends what is due."),
+    "run": Entry("run:run", "Run one cron function now; --dry-run shows who would get what."),
     "status": Entry("status:status", "The pool as a table: people, seats, queues, next slots."),
     "why": Entry("why:why", "Where a message stands, what holds it, when it should go."),
     "instance": Entry("instance:instance", "The numbers: add, list, pause, seats, gaps ..."),
@@ -40,6 +41,7 @@ COMMANDS = {
     "effects": Entry("effects:effects", "What accepted messages should have written into the app."),
     "audit": Entry("audit:audit", "What must never be: prints findings, and fails if there are any."),
     "simulator": Entry("simulator:simulator", "Run the Z-API simulator."),
+    "simulate": Entry("scripts.simulate.commands:simulation", "Let a week pass in virtual time; judge it."),
     "bench": Entry("scripts.bench.commands:bench", "Measure allocation, claiming, pace and webhooks."),
 }
 

@@ -1,13 +1,16 @@
-"""The worker process: the dispatcher's loop, and the duties beside it (answers, expiry, health)."""
+"""The worker process: the dispatcher's loop, and the duties beside it (answers, drafts, expiry, health)."""
 
+import functools
 import threading
 from collections.abc import Callable
 
-from shared import log
+from shared import agent, clock, log
+from shared.compose import DraftDuty
 from shared.db import Calls
 from shared.dispatcher import Dispatcher, Providers
 from shared.errors import DatabaseUnavailable, RoletaError
 from shared.health import HealthDuty
+from shared.scheduler import Scheduler
 from shared.settings import Settings
 from shared.turns import TurnDuty
 
@@ -16,14 +19,23 @@ TROUBLE_PAUSE_S = 1.0
 TURN_PAUSE_S = 0.25
 EXPIRE_EVERY_S = 10.0
 FORGOTTEN_EVERY_S = 60.0
+EFFECTS_EVERY_S = 30.0
 HEALTH_LOOK_EVERY_S = 5.0
+SCHEDULE_LOOK_EVERY_S = 5.0
+# Each may wait for the agent's service.
+TURNS_AT_ONCE = 4
+DRAFTS_AT_ONCE = 4
+DRAFT_PAUSE_S = 0.5
+LONGEST_GOODBYE_S = 4.0
 
 
 class Worker:
     """Any number of these run beside each other, on any number of machines; the database coordinates them."""
 
-    def __init__(self, db: Calls, settings: Settings, name: str) -> None:
+    def __init__(self, db: Calls, settings: Settings, name: str, scheduler: Scheduler | None = None) -> None:
+        """`scheduler` None: this worker runs no schedules."""
         self._db = db
+        self._scheduler = scheduler
         self._name = name
         self._poll_s = settings.poll_interval_s
         self._log = log.get(worker=name)
@@ -32,15 +44,32 @@ class Worker:
         )
         self._dispatcher = Dispatcher(db, self._providers, worker=name, max_in_flight=settings.max_in_flight)
         self._health = HealthDuty(db, self._providers)
-        self._turns = TurnDuty(db, settings, self._log)
+        self._agent = agent.from_settings(settings)
+        self._drafts = DraftDuty(db, self._agent, self._log, agent_timeout_s=settings.agent_timeout_s)
+        self._turns = TurnDuty(db, settings, self._log, self._agent)
+        self._turns_at_once = 1 if settings.agent_url is None else TURNS_AT_ONCE
 
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set, then lets what is in flight end. Waits for a database that is away."""
         duties = [
-            self._start(stop, "turns", lambda: self._all(stop, self._answer), TURN_PAUSE_S),
             self._start(stop, "expiry", self._expire, EXPIRE_EVERY_S),
             self._start(stop, "forgotten", self._wake_forgotten, FORGOTTEN_EVERY_S),
+            self._start(stop, "effects", self._retry_effects, EFFECTS_EVERY_S),
             self._start(stop, "health", lambda: self._all(stop, self._health.run_once), HEALTH_LOOK_EVERY_S),
+        ]
+        if (scheduler := self._scheduler) is not None:
+            look = functools.partial(scheduler.tick, self._name, stop.is_set)
+            duties.append(self._start(stop, "schedule", look, SCHEDULE_LOOK_EVERY_S))
+        composing = [
+            self._start(
+                stop, f"drafts {place}", lambda: self._all(stop, self._compose), DRAFT_PAUSE_S, daemon=True
+            )
+            for place in range(1, DRAFTS_AT_ONCE + 1)
+        ] + [
+            self._start(
+                stop, f"turns {place}", lambda: self._all(stop, self._answer), TURN_PAUSE_S, daemon=True
+            )
+            for place in range(1, self._turns_at_once + 1)
         ]
         self._log.info("started")
         try:
@@ -50,8 +79,20 @@ class Worker:
             self._dispatcher.drain()
             for duty in duties:
                 duty.join()
+            self._leave(composing)
             self._providers.close()
             self._log.info("stopped")
+
+    def _leave(self, composing: list[threading.Thread]) -> None:
+        """Gives the drafts and turns in hand a few seconds. What takes longer is left to its lease: nothing
+        was sent, and a worker that is told to stop must not wait for a slow service."""
+        leave_at = clock.monotonic() + LONGEST_GOODBYE_S
+        for thread in composing:
+            thread.join(max(0.0, leave_at - clock.monotonic()))
+        if any(thread.is_alive() for thread in composing):
+            self._log.info("left what is being composed to its lease")
+            return  # closing the agent would make them fixed texts
+        self._agent.close()
 
     def _dispatch(self, stop: threading.Event) -> None:
         trouble: str | None = None
@@ -86,6 +127,9 @@ class Worker:
         while not stop.is_set() and duty():
             pass
 
+    def _compose(self) -> bool:
+        return self._drafts.run_once(self._name)
+
     def _answer(self) -> bool:
         return self._turns.run_once(self._name)
 
@@ -94,15 +138,30 @@ class Worker:
         if moved:
             self._log.info("expired", messages=moved)
 
+    def _retry_effects(self) -> None:
+        """An app row that was locked for a moment must not wait for an operator."""
+        for effect in self._db.call("messaging.retry_effects", p_limit=100):
+            say = self._log.info if effect["succeeded"] else self._log.warning
+            say("effect retried", message_id=effect["message_id"], succeeded=effect["succeeded"])
+
     def _wake_forgotten(self) -> None:
         woken = self._db.call_one("messaging.wake_forgotten")["wake_forgotten"]
         if woken:
             self._log.error("numbers had a queue and slept: a defect to report", numbers=woken)
 
     def _start(
-        self, stop: threading.Event, name: str, duty: Callable[[], object], every_s: float
+        self,
+        stop: threading.Event,
+        name: str,
+        duty: Callable[[], object],
+        every_s: float,
+        *,
+        daemon: bool = False,
     ) -> threading.Thread:
-        thread = threading.Thread(target=self._repeat, args=(stop, name, duty, every_s), name=name)
+        """`daemon`: the process may end without it."""
+        thread = threading.Thread(
+            target=self._repeat, args=(stop, name, duty, every_s), name=name, daemon=daemon
+        )
         thread.start()
         return thread
 

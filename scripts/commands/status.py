@@ -7,11 +7,14 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from edge.runs import cron_functions
 from scripts.commands.surroundings import Surroundings, json_option, pass_surroundings, say_json
-from scripts.commands.tables import console, length, table, until
-from shared import outbox
+from scripts.commands.tables import console, length, moment, table, until
+from shared import clock, outbox, scheduler
+from shared.cron import Slots
 from shared.db import Database
 from shared.outbox import PoolRow
+from shared.scheduler import PastRun
 
 COLUMNS = (
     "number",
@@ -26,18 +29,21 @@ COLUMNS = (
     "gap",
     "state",
 )
+SCHEDULE_COLUMNS = ("function", "schedule", "last slot", "last run", "next slot")
 
 
 @click.command()
 @json_option
 @pass_surroundings
 def status(around: Surroundings, as_json: bool) -> None:
-    """Show each number: people and seats, queue, next slot, when its queue is empty, health."""
+    """Show each number (people, seats, queue, next slot, its queue's end, health), and the schedules."""
     with around.database(name="roleta status") as db:
         pool = outbox.pool_overview(db)
         paused = paused_by(db)
         findings = len(outbox.audit_findings(db))
         failed = open_effects(db)
+        runs = scheduler.latest_runs(db)
+    schedules = [(each.slug, each.schedule) for each in cron_functions() if each.schedule is not None]
     if as_json:
         say_json(
             {
@@ -45,10 +51,14 @@ def status(around: Surroundings, as_json: bool) -> None:
                 "numbers": [asdict(row) for row in pool],
                 "audit_findings": findings,
                 "failed_effects": failed,
+                "schedules": {slug: asdict(runs[slug]) if slug in runs else None for slug, _ in schedules},
             }
         )
         return
-    console().print(Group(*_page(pool, paused, findings, failed)))
+    page = _page(pool, paused, findings, failed)
+    if schedules:
+        page.append(_schedule_table(schedules, runs, around.settings.time_zone))
+    console().print(Group(*page))
 
 
 def paused_by(db: Database) -> dict[str, Any] | None:
@@ -92,6 +102,26 @@ def _page(
     if findings:
         page.append(Text(f"{findings} audit findings: roleta audit", style="bold red"))
     return page
+
+
+def _schedule_table(
+    schedules: list[tuple[str, str]], runs: dict[str, PastRun], time_zone: str
+) -> RenderableType:
+    """One line per scheduled function; its expression is in the time zone of the title."""
+    now = clock.now()
+    rows = [
+        (slug, expression, *_last_run(runs.get(slug)), moment(Slots(expression, time_zone).following(now)))
+        for slug, expression in schedules
+    ]
+    return table(SCHEDULE_COLUMNS, rows, title=f"schedules ({time_zone})")
+
+
+def _last_run(run: PastRun | None) -> tuple[str, Text]:
+    if run is None or run.slot_at is None:
+        return "", Text("not yet")
+    if run.error is None:
+        return moment(run.slot_at), Text(run.run_state, style="red" if run.run_state == "failed" else "")
+    return moment(run.slot_at), Text(f"{run.run_state}: {run.error}", style="red")
 
 
 def _cells(row: PoolRow) -> list[Any]:
