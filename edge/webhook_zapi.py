@@ -1,10 +1,12 @@
 """webhook-zapi: what Z-API tells about one of our numbers: authenticated per number, stored once, answered.
 
-Composing the answer is a worker's turn (shared/turns), never this request's.
+What the facts ask for is read in edge/inbound; composing the answer is a worker's turn (shared/turns), never
+this request's.
 """
 
+from edge import inbound
 from edge.functions import Answer, Call
-from shared import inbox, phones, webhook_auth
+from shared import inbox, phones, quick_answers, webhook_auth
 from shared.providers import zapi_events
 from shared.providers.base import ProviderEvent
 from shared.redaction import phone_tail, redact_event
@@ -17,7 +19,12 @@ _MOST_IDS = 1000
 
 def handle(call: Call) -> Answer:
     """Every authentic event is stored, ignored ones with their reason. Answers are those of functions 2.2:
-    {"status": "accepted", "event_id"}, {"status": "success"}, {"status": "ignored", "reason"}."""
+    {"status": "accepted", "event_id"} where a worker answers, {"status": "success"}, or {"status": "ignored",
+    "reason"}.
+
+    Reasons beyond the original's: edited_message (stored, not answered again), already_opted_out (said stop
+    before), human_takeover (one of us speaks by hand on this number), other_phone (paired with a stranger's).
+    """
     instance = webhook_auth.authenticate(
         call.db,
         path_token=call.webhook_token,
@@ -34,10 +41,14 @@ def handle(call: Call) -> Answer:
         kind="other" if other_phone else event.kind,
         payload=redact_event(call.body),
         phone=phones.from_provider(event.phone) or event.phone,
+        lid=inbound.lid_of(event),
         text=event.text,
         message_kind=event.message_kind,
+        media_url=event.media_url,
+        command=quick_answers.command(event.text),
         happened_at=event.happened_at,
-        ignored_reason="other_phone" if other_phone else _ignored_reason(event),
+        ignored_reason="other_phone" if other_phone else inbound.ignored_reason(event),
+        takeover_s=inbound.takeover_s(event, call.settings.takeover_s),
         receipt=event.receipt,
         receipt_ids=_receipt_ids(event),
         error=event.error,
@@ -51,26 +62,6 @@ def handle(call: Call) -> Answer:
     if event.kind == "message":
         return {"status": "accepted", "event_id": accepted.event_id}
     return {"status": "success"}
-
-
-def _ignored_reason(event: ProviderEvent) -> str | None:
-    """Why an event asks for no answer; the order of the checks is the original's (functions 2.2)."""
-    if event.kind == "other":
-        return "status_only_event"
-    if event.kind != "message":
-        return None
-    phone = event.phone or ""
-    checks = (
-        (event.from_me, "own_message"),
-        (event.is_group or event.is_newsletter or phone.endswith("-group"), "group_message"),
-        (not phone, "missing_phone"),
-        (phones.from_provider(phone) is None, "invalid_phone"),
-        # It was answered, or is about to be, as it first stood.
-        (event.is_edit, "edited_message"),
-        (event.is_waiting or event.message_kind == "notice", "status_only_event"),
-        (event.text is None and event.message_kind != "audio", "missing_data"),
-    )
-    return next((reason for applies, reason in checks if applies), None)
 
 
 def _is_other_phone(call: Call, instance: WebhookInstance, event: ProviderEvent) -> bool:

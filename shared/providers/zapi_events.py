@@ -102,7 +102,7 @@ def _message(payload: Mapping[str, Any], provider_type: str | None, instance: st
         instance_external_id=instance,
         provider_type=provider_type,
         phone=_text(payload.get("phone")),
-        chat_lid=_text(payload.get("chatLid")) or _text(payload.get("senderLid")),
+        chat_lid=_text(payload.get("chatLid")) or _sender_lid(payload),
         participant_phone=_text(payload.get("participantPhone")),
         sender_name=_text(payload.get("senderName")),
         connected_phone=_text(payload.get("connectedPhone")),
@@ -122,6 +122,11 @@ def _message(payload: Mapping[str, Any], provider_type: str | None, instance: st
         provider_message_ids=(message_id,) if message_id else (),
         happened_at=moment(payload.get("momment")),
     )
+
+
+def _sender_lid(payload: Mapping[str, Any]) -> str | None:
+    """The sender of our own message is we, not the person that it went to."""
+    return None if _flag(payload, "fromMe") else _text(payload.get("senderLid"))
 
 
 def _delivery(payload: Mapping[str, Any], provider_type: str | None, instance: str | None) -> ProviderEvent:

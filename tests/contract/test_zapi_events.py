@@ -108,6 +108,12 @@ def test_the_lid_is_read_from_either_field() -> None:
     assert parse(received(chatLid=None, senderLid="7@lid")).chat_lid == "7@lid"
 
 
+def test_the_sender_of_our_own_message_is_not_the_person() -> None:
+    """Only the chat tells who the person is; our own LID must not become the person's."""
+    assert parse(received(fromMe=True, chatLid=None, senderLid="7@lid")).chat_lid is None
+    assert parse(received(fromMe=True, senderLid="7@lid")).chat_lid == "100000000000001@lid"
+
+
 @pytest.mark.parametrize(
     ("momment", "expected"),
     [

@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from shared import inbox, outbox, profiles
+from shared.agent import FixedAgent
 from shared.db import Database
 from shared.errors import InvalidInput, NotFound
 from shared.settings import Settings
@@ -60,7 +61,7 @@ def say(db: Database, number: uuid.UUID, text: str | None = "oi", **more: Any) -
 
 def duty(db: Database) -> TurnDuty:
     """A worker's part."""
-    return TurnDuty(db, Settings(reply_debounce_s=0.0), structlog.get_logger())
+    return TurnDuty(db, Settings(reply_debounce_s=0.0), structlog.get_logger(), FixedAgent())
 
 
 def answers(db: Database) -> list[dict[str, Any]]:
@@ -104,7 +105,7 @@ def test_several_messages_are_one_turn_in_their_order_answered_once(db: Database
     assert turn is not None and [event["text"] for event in turn.events] == ["um", "dois", "três"]
     assert (turn.instance_id, turn.profile_id, turn.profile_name) == (last, signed.profile_id, "Ana Lima")
     assert inbox.claim_turn(db, "w2") is None
-    done = inbox.finish_turn(db, turn, ["olá", "tudo bem?"], by="test")
+    done = inbox.finish_turn(db, turn, [inbox.Part("olá"), inbox.Part("tudo bem?")], by="test")
     assert done.finished and len(done.message_ids) == 2
 
     assert [row["content"]["text"] for row in answers(db)] == ["olá", "tudo bem?"]
@@ -121,7 +122,7 @@ def test_message_during_a_turn_makes_the_next_turn(db: Database, number: uuid.UU
     turn = inbox.claim_turn(db, "w")
     assert turn is not None
     say(db, number, "dois")
-    assert inbox.finish_turn(db, turn, ["primeira"], by="test", debounce_s=0.0).finished
+    assert inbox.finish_turn(db, turn, [inbox.Part("primeira")], by="test", debounce_s=0.0).finished
 
     following = inbox.claim_turn(db, "w")
     assert following is not None and [event["text"] for event in following.events] == ["dois"]
@@ -136,7 +137,7 @@ def test_turn_of_a_worker_that_died_is_taken_by_another_and_answered_once(
     late = inbox.claim_turn(db, "dead", lease_s=0.0)
     assert late is not None
     assert duty(db).run_once("alive")
-    done = inbox.finish_turn(db, late, ["tarde demais"], by="test")
+    done = inbox.finish_turn(db, late, [inbox.Part("tarde demais")], by="test")
     assert not done.finished and done.message_ids == []
     assert len(answers(db)) == 1
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import structlog
 
+from shared.agent import FixedAgent
 from shared.db import Database
 from shared.turns import TurnDuty
 from tests.edge.conftest import Logs
@@ -69,7 +70,7 @@ def test_bug_02_answer_leaves_from_the_number_that_was_written_to(
     second = add_number(db, phone="5511987000002")
     assert post(client, second, message(second, phone="551187650001"))["status"] == "accepted"
 
-    assert TurnDuty(db, SETTINGS, structlog.get_logger()).run_once("worker-1")
+    assert TurnDuty(db, SETTINGS, structlog.get_logger(), FixedAgent()).run_once("worker-1")
 
     [reply] = db.rows("select instance_id, content from messaging.outbox where purpose = 'answer'")
     assert reply["instance_id"] == second.instance_id
@@ -100,7 +101,8 @@ def test_ignored_events_are_answered_with_the_reason_and_stored_with_it(
         (message(number, phone=None), "missing_phone"),
         (message(number, phone=""), "missing_phone"),
         (message(number, phone="123"), "invalid_phone"),
-        (message(number, phone="100000000000001@lid"), "invalid_phone"),
+        (message(number, phone="100000000000001@lid"), "user_not_found"),
+        (message(number, phone="abc@lid"), "invalid_phone"),
         (message(number, None), "missing_data"),
         (message(number, None, image={"imageUrl": "https://media.example/1.jpg"}), "missing_data"),
         (message(number, None, reaction={"value": "❤️"}), "missing_data"),
@@ -124,7 +126,7 @@ def test_caption_counts_as_text_and_audio_without_text_is_apologised_for(
     sign_up(client)
     image = message(number, None, image={"imageUrl": "https://media.example/1.jpg", "caption": "olha"})
     assert post(client, number, image)["status"] == "accepted"
-    duty = TurnDuty(db, SETTINGS, structlog.get_logger())
+    duty = TurnDuty(db, SETTINGS, structlog.get_logger(), FixedAgent())
     assert duty.run_once("worker-1")
     audio = message(number, None, audio={"audioUrl": "https://media.example/1.ogg", "seconds": 3})
     assert post(client, number, audio)["status"] == "accepted"
