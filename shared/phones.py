@@ -3,10 +3,13 @@
 Whether two phones are one person is decided in SQL (messaging.phone_key), not here.
 """
 
+import functools
+import importlib.resources
 import re
 import unicodedata
 
 import phonenumbers
+from phonenumbers import timezone
 
 from shared.errors import InvalidInput
 
@@ -49,6 +52,31 @@ def from_provider(address: str | None) -> str | None:
     """The digits of a provider's address of one person; None for groups, channels, LIDs and nonsense."""
     digits = _PERSON_SUFFIX.sub("", (address or "").strip()).removeprefix("+")
     return digits if is_plausible(digits) else None
+
+
+def time_zone(digits: str) -> str | None:
+    """The time zone of a phone with its country code: its area's, else its country's first in tz's zone.tab;
+    None for what is no phone, and where no zone is known."""
+    try:
+        phone = phonenumbers.parse(f"+{digits}")
+    except phonenumbers.NumberParseException:
+        return None
+    zones = timezone.time_zones_for_number(phone)
+    if len(zones) == 1:
+        return zones[0] if zones[0] != timezone.UNKNOWN_TIMEZONE else None
+    country = _zones_of_countries().get(phonenumbers.region_code_for_number(phone) or "", [])
+    return next((zone for zone in country if zone in zones), None)
+
+
+@functools.cache
+def _zones_of_countries() -> dict[str, list[str]]:
+    zones: dict[str, list[str]] = {}
+    table = importlib.resources.files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8")
+    for line in table.splitlines():
+        if not line.startswith("#"):
+            country, _, zone = line.split("\t")[:3]
+            zones.setdefault(country, []).append(zone)
+    return zones
 
 
 def _readings(digits: str, *, international: bool) -> list[str]:
