@@ -14,6 +14,7 @@ from shared.errors import (
     InvalidInput,
     NotFound,
     RoletaError,
+    SettingsError,
     SetupMissing,
     WouldDiscardData,
 )
@@ -27,6 +28,7 @@ _STATUS: tuple[tuple[type[RoletaError], int], ...] = (
     (Conflict, 409),
     (IllegalMove, 409),
     (WouldDiscardData, 409),
+    (SettingsError, 500),  # it names the variable, never its value
 )
 _TRY_AGAIN: tuple[tuple[type[RoletaError], str], ...] = (
     (DatabaseUnavailable, "the database cannot be reached now: try again in a few seconds"),

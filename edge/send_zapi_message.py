@@ -1,14 +1,12 @@
 """send-zapi-message: another service of the app has a text for one person; it is enqueued, lane timed."""
 
-import re
 import uuid
 
 from edge.body import required_text, text_field
 from edge.functions import Answer, Call
+from edge.idempotency import idempotency_key
 from shared import outbox, phones, profiles
 from shared.errors import Conflict, InvalidInput
-
-_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
 def handle(call: Call) -> Answer:
@@ -29,7 +27,7 @@ def handle(call: Call) -> Answer:
         purpose="direct",
         phone=phone,
         text=text,
-        dedupe_key=f"direct:{_key(call.headers.get('idempotency-key'))}",
+        dedupe_key=f"direct:{idempotency_key(call.headers)}",
         enqueued_by="send-zapi-message",
         profile_id=_profile(call, user_id, phone) if user_id else None,
         subject_id=user_id,
@@ -46,11 +44,3 @@ def _profile(call: Call, user_id: str, phone: str) -> uuid.UUID | None:
     except ValueError:
         raise InvalidInput("user_id must be a UUID") from None
     return profiles.profile_of_user(call.db, wanted) or profiles.profile_of_phone(call.db, phone)
-
-
-def _key(header: str | None) -> str:
-    if header is None:
-        return str(uuid.uuid4())
-    if not _KEY.fullmatch(header):
-        raise InvalidInput("Idempotency-Key must be 1 to 200 visible ASCII characters")
-    return header

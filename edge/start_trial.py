@@ -4,8 +4,9 @@ import re
 
 from edge.body import required_text, text_field
 from edge.functions import Answer, Call
-from shared import phones, profiles, texts_pt
+from shared import phones, profiles
 from shared.errors import InvalidInput
+from shared.texts_pt import account
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
@@ -30,8 +31,8 @@ def handle(call: Call) -> Answer:
         strategy=call.settings.allocation_strategy,
     )
     if signed.already_exists:
-        return {"alreadyExists": True, "message": texts_pt.ALREADY_SIGNED_UP}
-    answer: Answer = {"success": True, "profileId": str(signed.profile_id), "message": texts_pt.SIGNED_UP}
+        return {"alreadyExists": True, "message": account.ALREADY_SIGNED_UP}
+    answer: Answer = {"success": True, "profileId": str(signed.profile_id), "message": account.SIGNED_UP}
     if signed.no_room:
         call.log.warning("sign_up.no_room", profile_id=str(signed.profile_id))
         answer["warning"] = "no_room"

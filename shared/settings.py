@@ -39,6 +39,31 @@ class Settings:
     poll_interval_s: float = 0.25
     max_in_flight: int = 16
     reply_debounce_s: float = 2.0
+    takeover_s: float = 1800.0
+    checkout_url: str | None = None
+    stripe_secret_key: str | None = field(default=None, repr=False)
+    stripe_webhook_secret: str | None = field(default=None, repr=False)
+    agent_url: str | None = None
+    agent_key: str | None = field(default=None, repr=False)
+    agent_model: str = "gpt-4o-mini"
+    transcription_model: str | None = None
+    speech_model: str | None = None
+    speech_voice: str = "nova"
+    agent_timeout_s: float = 20.0
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret that is set: what no log may show."""
+        every = (
+            self.zapi_token,
+            self.zapi_client_token,
+            self.service_role_key,
+            self.database_url,
+            self.stripe_secret_key,
+            self.stripe_webhook_secret,
+            self.agent_key,
+        )
+        return tuple(secret for secret in every if secret)
 
     @property
     def has_zapi(self) -> bool:
@@ -79,6 +104,19 @@ def load(env: Mapping[str, str] | None = None, env_file: Path | None = ENV_FILE)
         max_in_flight=read.number("ROLETA_MAX_IN_FLIGHT", int, default.max_in_flight, least=1, most=256),
         reply_debounce_s=read.number(
             "ROLETA_REPLY_DEBOUNCE_S", float, default.reply_debounce_s, least=0, most=60
+        ),
+        takeover_s=read.number("ROLETA_TAKEOVER_S", float, default.takeover_s, least=0, most=604_800),
+        checkout_url=read.url("ROLETA_CHECKOUT_URL"),
+        stripe_secret_key=read.text("STRIPE_SECRET_KEY"),
+        stripe_webhook_secret=read.text("STRIPE_WEBHOOK_SECRET"),
+        agent_url=read.url("ROLETA_AGENT_URL"),
+        agent_key=read.text("ROLETA_AGENT_KEY"),
+        agent_model=read.text("ROLETA_AGENT_MODEL") or default.agent_model,
+        transcription_model=read.text("ROLETA_TRANSCRIPTION_MODEL"),
+        speech_model=read.text("ROLETA_SPEECH_MODEL"),
+        speech_voice=read.text("ROLETA_SPEECH_VOICE") or default.speech_voice,
+        agent_timeout_s=read.number(
+            "ROLETA_AGENT_TIMEOUT_S", float, default.agent_timeout_s, least=1, most=120
         ),
     )
 
