@@ -10,6 +10,9 @@ comment on schema messaging is 'roleta: the pool, the pace and the outbox. State
 
 create schema roleta_migrations;
 
+create type messaging.due as (profile_id uuid, phone text, name text, purpose text, subject_id text, expires_at timestamp with time zone, facts jsonb);
+comment on type messaging.due is 'One person of an audience: who, about what (subject_id), until when it is worth sending (null: the purpose''s own time), and what the text needs.';
+
 create type messaging.verdict as (action text, until timestamp with time zone, why text);
 
 create view audit.accepted_without_provider_id with (security_invoker=true) as
@@ -85,7 +88,15 @@ UNION ALL
 UNION ALL
  SELECT 'too_close'::text AS finding,
     to_jsonb(f.*) AS evidence
-   FROM audit.too_close f;
+   FROM audit.too_close f
+UNION ALL
+ SELECT 'written_after_opt_out'::text AS finding,
+    to_jsonb(f.*) AS evidence
+   FROM audit.written_after_opt_out f
+UNION ALL
+ SELECT 'written_at_night'::text AS finding,
+    to_jsonb(f.*) AS evidence
+   FROM audit.written_at_night f;
 -- seen by its owner only
 comment on view audit.findings is 'Every finding of every audit view; empty, or something is wrong.';
 
@@ -240,6 +251,28 @@ create view audit.too_close with (security_invoker=true) as
 -- seen by its owner only
 comment on view audit.too_close is 'I4: a paced attempt that began before the gap promised by the one before it was over.';
 
+create view audit.written_after_opt_out with (security_invoker=true) as
+ SELECT a.message_id,
+    a.begun_at,
+    x.opted_out_at
+   FROM (((messaging.opt_outs x
+     JOIN messaging.outbox o ON (((x.phone_key = o.phone_key) AND (NOT (x.agency_id IS DISTINCT FROM o.agency_id)))))
+     JOIN messaging.purposes p ON ((o.purpose = p.purpose)))
+     JOIN messaging.attempts a ON ((o.id = a.message_id)))
+  WHERE (p.opt_out AND (a.begun_at > x.opted_out_at) AND (a.begun_at < COALESCE(x.opted_in_at, 'infinity'::timestamp with time zone)));
+-- seen by its owner only
+comment on view audit.written_after_opt_out is 'A proactive message that was begun while the person''s stop was in force.';
+
+create view audit.written_at_night with (security_invoker=true) as
+ SELECT a.message_id,
+    a.begun_at
+   FROM ((messaging.attempts a
+     JOIN messaging.outbox o ON ((a.message_id = o.id)))
+     JOIN messaging.purposes p ON ((o.purpose = p.purpose)))
+  WHERE (p.quiet_hours AND (messaging.quiet_until(a.begun_at, o.time_zone) IS NOT NULL));
+-- seen by its owner only
+comment on view audit.written_at_night is 'A proactive message that was begun in the recipient''s quiet hours.';
+
 create table messaging.attempts (
     id bigint generated always as identity not null,
     message_id bigint not null,
@@ -336,6 +369,9 @@ create table messaging.inbound_events (
     happened_at timestamp with time zone,
     received_at timestamp with time zone not null,
     processed_at timestamp with time zone,
+    media_url text,
+    command text,
+    constraint inbound_events_command_known CHECK ((command = ANY (ARRAY['stop'::text, 'start'::text]))) NOT VALID,
     constraint inbound_events_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.whatsapp_instances(id),
     constraint inbound_events_kind_known CHECK ((kind = ANY (ARRAY['message'::text, 'delivery'::text, 'status'::text, 'connected'::text, 'disconnected'::text, 'other'::text]))),
     constraint inbound_events_once UNIQUE (instance_id, event_key),
@@ -349,6 +385,8 @@ comment on table messaging.inbound_events is 'Every authentic webhook fact, once
 comment on column messaging.inbound_events.person_key is 'Whose turn it belongs to; null: it asks for no answer.';
 comment on column messaging.inbound_events.ignored_reason is 'Why a message gets no answer (own_message, group_message, ...).';
 comment on column messaging.inbound_events.processed_at is 'When its turn was answered; at once where there is none.';
+comment on column messaging.inbound_events.media_url is 'Where the provider keeps the audio or picture, for 30 days.';
+comment on column messaging.inbound_events.command is 'What its words order: stop or start, where that changed something.';
 
 create table messaging.instance_history (
     id bigint generated always as identity not null,
@@ -364,6 +402,22 @@ alter table messaging.instance_history enable row level security;
 CREATE INDEX instance_history_instance ON messaging.instance_history USING btree (instance_id, id);
 -- seen by its owner only
 comment on table messaging.instance_history is 'Every change of a number''s fitness, seats, gaps and role: by whom and why. Changes made by other hands say so.';
+
+create table messaging.opt_outs (
+    id bigint generated always as identity not null,
+    agency_id uuid,
+    phone_key text not null,
+    word text,
+    opted_out_at timestamp with time zone not null,
+    opted_in_at timestamp with time zone,
+    constraint opt_outs_in_order CHECK ((opted_in_at >= opted_out_at)),
+    constraint opt_outs_pkey PRIMARY KEY (id)
+);
+alter table messaging.opt_outs enable row level security;
+CREATE UNIQUE INDEX opt_outs_in_force ON messaging.opt_outs USING btree (phone_key, agency_id) NULLS NOT DISTINCT WHERE (opted_in_at IS NULL);
+-- seen by its owner only
+comment on table messaging.opt_outs is 'Who said stop, to which tenant, with which word, and when it was undone. Rows stay: they are evidence.';
+comment on column messaging.opt_outs.opted_in_at is 'Null: the stop is in force, for every number of the tenant.';
 
 create table messaging.outbox (
     id bigint generated always as identity not null,
@@ -395,6 +449,11 @@ create table messaging.outbox (
     attempt_count integer default 0 not null,
     created_at timestamp with time zone not null,
     changed_at timestamp with time zone not null,
+    facts jsonb default '{}'::jsonb not null,
+    compose text,
+    compose_token uuid,
+    compose_until timestamp with time zone,
+    compose_count integer default 0 not null,
     constraint outbox_dedupe UNIQUE NULLS NOT DISTINCT (agency_id, dedupe_key),
     constraint outbox_delivery_known CHECK ((delivery_state = ANY (ARRAY['sent'::text, 'failed'::text, 'delivered'::text, 'read'::text]))),
     constraint outbox_has_window CHECK ((expires_at > created_at)),
@@ -408,9 +467,12 @@ create table messaging.outbox (
     constraint outbox_state_known CHECK ((dispatch_state = ANY (ARRAY['draft'::text, 'queued'::text, 'leased'::text, 'sending'::text, 'accepted'::text, 'rejected'::text, 'unknown'::text, 'held'::text, 'expired'::text, 'withdrawn'::text])))
 ) with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=1000, fillfactor=85);
 alter table messaging.outbox enable row level security;
+CREATE INDEX outbox_drafts ON messaging.outbox USING btree (not_before, id) WHERE (dispatch_state = 'draft'::text);
+CREATE INDEX outbox_drafts_of_instance ON messaging.outbox USING btree (instance_id, lane, not_before, id) WHERE (dispatch_state = 'draft'::text);
 CREATE INDEX outbox_expiry ON messaging.outbox USING btree (expires_at) WHERE (dispatch_state = ANY (ARRAY['draft'::text, 'queued'::text, 'held'::text, 'unknown'::text]));
 CREATE INDEX outbox_head ON messaging.outbox USING btree (instance_id, lane, not_before, id) WHERE (dispatch_state = 'queued'::text);
 CREATE INDEX outbox_in_flight ON messaging.outbox USING btree (instance_id, leased_until) WHERE (dispatch_state = ANY (ARRAY['leased'::text, 'sending'::text]));
+CREATE INDEX outbox_person_waiting ON messaging.outbox USING btree (phone_key) WHERE (dispatch_state = ANY (ARRAY['draft'::text, 'queued'::text, 'held'::text, 'leased'::text]));
 CREATE INDEX outbox_profile ON messaging.outbox USING btree (profile_id, id);
 CREATE INDEX outbox_replies ON messaging.outbox USING btree (instance_id, phone_key, id) WHERE ((lane = 'reply'::text) AND (dispatch_state = ANY (ARRAY['queued'::text, 'leased'::text, 'sending'::text])));
 CREATE INDEX outbox_run ON messaging.outbox USING btree (run_id) WHERE (run_id IS NOT NULL);
@@ -428,6 +490,23 @@ comment on column messaging.outbox.dispatch_state is 'Where the message stands w
 comment on column messaging.outbox.held_by is 'What must be settled before this message may go on.';
 comment on column messaging.outbox.reason is 'Why it is in its present state, for a person.';
 comment on column messaging.outbox.delivery_state is 'What the provider reported after accepting: sent, failed, delivered, read. Only moves forward.';
+comment on column messaging.outbox.facts is 'What the effects of its purpose write into the app: never sent, never a credential.';
+comment on column messaging.outbox.compose is 'What composes its text. Until then the content is the fixed text, which stands where composing fails.';
+comment on column messaging.outbox.compose_token is 'The worker''s right to finish this draft; null: nobody composes it.';
+comment on column messaging.outbox.compose_until is 'When another worker may take this draft.';
+comment on column messaging.outbox.compose_count is 'How often it was taken to be composed: after three lost workers the fixed text goes.';
+
+create table messaging.person_lids (
+    agency_id uuid,
+    lid text not null,
+    phone text not null,
+    phone_key text not null,
+    seen_at timestamp with time zone not null,
+    constraint person_lids_once UNIQUE NULLS NOT DISTINCT (lid, agency_id)
+);
+alter table messaging.person_lids enable row level security;
+-- seen by its owner only
+comment on table messaging.person_lids is 'Which phone is behind a LID: learned from events that carry both, since nothing else tells (zapi contract 2.5).';
 
 create table messaging.pool_slots (
     slot integer not null,
@@ -449,6 +528,11 @@ create table messaging.purposes (
     on_unknown text default 'hold'::text not null,
     still_due text,
     on_accepted text,
+    do_not_disturb boolean default false not null,
+    opt_out boolean default false not null,
+    silence interval,
+    nudge boolean default false not null,
+    on_rejected text,
     constraint purposes_expire CHECK ((expires_after > '00:00:00'::interval)),
     constraint purposes_lane_known CHECK ((lane = ANY (ARRAY['reply'::text, 'timed'::text, 'bulk'::text]))),
     constraint purposes_on_unknown_known CHECK ((on_unknown = ANY (ARRAY['hold'::text, 'resend_once'::text, 'drop'::text]))),
@@ -460,6 +544,11 @@ comment on table messaging.purposes is 'The rules of each kind of message, as ro
 comment on column messaging.purposes.quiet_hours is 'True: proactive, so it waits for the end of the recipient''s night.';
 comment on column messaging.purposes.still_due is 'Function (subject_id text) returns text, in schema messaging: null when still due, else why not. Asked by begin_attempt.';
 comment on column messaging.purposes.on_accepted is 'Function (message_id bigint) returns void, in schema messaging: what a success writes into the app''s tables.';
+comment on column messaging.purposes.do_not_disturb is 'True: waits while the person wants peace, or while one of us talks with the person by hand.';
+comment on column messaging.purposes.opt_out is 'True: withdrawn where the person has opted out.';
+comment on column messaging.purposes.silence is 'Withdrawn where the person has not written for so long. Null: silence does not matter.';
+comment on column messaging.purposes.nudge is 'True: a message of the person withdraws it, for it asked for one.';
+comment on column messaging.purposes.on_rejected is 'Function (message_id bigint) returns void, in schema messaging: what a definite refusal asks for, such as a text in place of an audio.';
 
 create table messaging.receipts (
     id bigint generated always as identity not null,
@@ -482,6 +571,38 @@ CREATE INDEX receipts_message ON messaging.receipts USING btree (message_id);
 -- seen by its owner only
 comment on table messaging.receipts is 'What a provider said later about an id. Kept even when the id is not ours yet: the answer to the send may still be on its way.';
 comment on column messaging.receipts.message_id is 'Null until the id is known to belong to one of our attempts.';
+
+create table messaging.schedule_runs (
+    function_name text not null,
+    slot timestamp with time zone not null,
+    worker text not null,
+    lease_token uuid not null,
+    leased_until timestamp with time zone not null,
+    taken_count integer default 1 not null,
+    started_at timestamp with time zone not null,
+    finished_at timestamp with time zone,
+    answer jsonb,
+    error text,
+    constraint schedule_runs_function_name_fkey FOREIGN KEY (function_name) REFERENCES messaging.schedules(function_name),
+    constraint schedule_runs_pkey PRIMARY KEY (function_name, slot)
+);
+alter table messaging.schedule_runs enable row level security;
+-- seen by its owner only
+comment on table messaging.schedule_runs is 'One row per function and slot, once some worker took it; kept for 90 days.';
+comment on column messaging.schedule_runs.slot is 'The moment the schedule names, whatever the moment of the run.';
+comment on column messaging.schedule_runs.started_at is 'When it was last taken.';
+comment on column messaging.schedule_runs.finished_at is 'When it was over: well (error is null), or failed for the last time.';
+comment on column messaging.schedule_runs.error is 'How the last try failed; it is tried again when its lease ends.';
+
+create table messaging.schedules (
+    function_name text not null,
+    first_seen_at timestamp with time zone not null,
+    constraint schedules_pkey PRIMARY KEY (function_name)
+);
+alter table messaging.schedules enable row level security;
+-- seen by its owner only
+comment on table messaging.schedules is 'Every function that has a schedule. Its times are in supabase.toml, not here.';
+comment on column messaging.schedules.first_seen_at is 'Slots until then belong to whatever ran before us, and are not run.';
 
 create table messaging.senders (
     instance_id uuid not null,
@@ -506,6 +627,36 @@ comment on table messaging.senders is 'The pacing side of each number, one narro
 comment on column messaging.senders.slot_due_at is 'When the next paced message was due before replies pushed it.';
 comment on column messaging.senders.next_send_at is 'The pacing clock: no paced message leaves before it. While one is in flight, the end of its lease.';
 comment on column messaging.senders.ready_at is 'When a worker should look at this number again: schedule, pace and lease at once. Null: nothing to do.';
+
+create table messaging.stripe_events (
+    event_id text not null,
+    type text not null,
+    created_at timestamp with time zone not null,
+    received_at timestamp with time zone not null,
+    checkout_id text,
+    subscription_id text,
+    profile_id uuid,
+    outcome text not null,
+    applied boolean not null,
+    constraint stripe_events_pkey PRIMARY KEY (event_id)
+);
+alter table messaging.stripe_events enable row level security;
+CREATE INDEX stripe_events_profile ON messaging.stripe_events USING btree (profile_id, created_at);
+CREATE INDEX stripe_events_subscription ON messaging.stripe_events USING btree (subscription_id) WHERE (subscription_id IS NOT NULL);
+-- seen by its owner only
+comment on table messaging.stripe_events is 'Every event of Stripe that was about a person, once, and what it came to. No names, no phones.';
+comment on column messaging.stripe_events.created_at is 'When it happened, by Stripe''s clock (whole seconds): what tells a late event from a new one.';
+comment on column messaging.stripe_events.applied is 'True: it decided the person''s status (or confirmed it), so an older event no longer may.';
+
+create table messaging.takeovers (
+    agency_id uuid,
+    phone_key text not null,
+    until timestamp with time zone not null,
+    constraint takeovers_once UNIQUE NULLS NOT DISTINCT (phone_key, agency_id)
+);
+alter table messaging.takeovers enable row level security;
+-- seen by its owner only
+comment on table messaging.takeovers is 'With whom one of us talks by hand on the phone, and until when the bot keeps quiet.';
 
 create table messaging.transitions (
     from_state text,
@@ -576,6 +727,7 @@ create table public.commitments (
     follow_up_count integer default 0 not null,
     created_at timestamp with time zone default now() not null,
     updated_at timestamp with time zone default now() not null,
+    last_follow_up_at timestamp with time zone,
     constraint commitments_pkey PRIMARY KEY (id),
     constraint commitments_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id)
 );
@@ -610,6 +762,7 @@ create table public.conversation_followups (
     conversation_context text,
     created_at timestamp with time zone default now() not null,
     updated_at timestamp with time zone default now() not null,
+    closed_at timestamp with time zone,
     constraint conversation_followups_pkey PRIMARY KEY (id),
     constraint conversation_followups_user_id_key UNIQUE (user_id)
 );
@@ -716,6 +869,14 @@ create table public.profiles (
     created_at timestamp with time zone default now() not null,
     updated_at timestamp with time zone default now() not null,
     whatsapp_instance_id uuid,
+    last_user_message_at timestamp with time zone,
+    last_checkin_sent_at timestamp with time zone,
+    payment_failed_at timestamp with time zone,
+    canceled_at timestamp with time zone,
+    schedule_setup_sent_at timestamp with time zone,
+    schedule_renewal_sent_at timestamp with time zone,
+    trial_limit_sent_at timestamp with time zone,
+    stripe_customer_id text,
     constraint profiles_current_journey_id_fkey FOREIGN KEY (current_journey_id) REFERENCES public.content_journeys(id),
     constraint profiles_current_session_id_fkey FOREIGN KEY (current_session_id) REFERENCES public.sessions(id),
     constraint profiles_phone_unique UNIQUE (phone),
@@ -724,6 +885,7 @@ create table public.profiles (
     constraint profiles_whatsapp_instance_id_fkey FOREIGN KEY (whatsapp_instance_id) REFERENCES public.whatsapp_instances(id)
 );
 alter table public.profiles enable row level security;
+CREATE INDEX profiles_stripe_customer_id ON public.profiles USING btree (stripe_customer_id) WHERE (stripe_customer_id IS NOT NULL);
 CREATE INDEX profiles_whatsapp_instance_id ON public.profiles USING btree (whatsapp_instance_id);
 CREATE UNIQUE INDEX profiles_phone_canonical ON public.profiles USING btree (messaging.phone_key(phone)) WHERE (messaging.phone_key(phone) <> ''::text);
 CREATE TRIGGER follow_seats_delete AFTER DELETE ON public.profiles REFERENCING OLD TABLE AS vacated FOR EACH STATEMENT EXECUTE FUNCTION messaging.follow_seats();
@@ -778,8 +940,11 @@ create table public.sessions (
     constraint sessions_status_check CHECK ((status = ANY (ARRAY['scheduled'::text, 'in_progress'::text, 'completed'::text, 'cancelled'::text, 'no_show'::text])))
 );
 alter table public.sessions enable row level security;
+CREATE INDEX sessions_ended_at ON public.sessions USING btree (ended_at);
+CREATE INDEX sessions_scheduled_at ON public.sessions USING btree (scheduled_at);
 CREATE INDEX sessions_user_id ON public.sessions USING btree (user_id, scheduled_at);
 CREATE UNIQUE INDEX sessions_one_open_at_a_time ON public.sessions USING btree (user_id, scheduled_at) WHERE (status = ANY (ARRAY['scheduled'::text, 'in_progress'::text]));
+CREATE TRIGGER forget_reminders BEFORE UPDATE OF scheduled_at ON public.sessions FOR EACH ROW WHEN ((old.scheduled_at IS DISTINCT FROM new.scheduled_at)) EXECUTE FUNCTION messaging.forget_reminders();
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 grant all on table public.sessions to service_role;
 
@@ -926,7 +1091,7 @@ create table roleta_migrations.created_objects (
 -- seen by its owner only
 comment on table roleta_migrations.created_objects is 'What each migration created (previous is null) or changed (previous holds what was there); drop_created undoes it.';
 
-CREATE OR REPLACE FUNCTION messaging.accept_event(p_instance_id uuid, p_event_key text, p_kind text, p_payload jsonb, p_phone text DEFAULT NULL::text, p_text text DEFAULT NULL::text, p_message_kind text DEFAULT NULL::text, p_happened_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_ignored_reason text DEFAULT NULL::text, p_receipt text DEFAULT NULL::text, p_receipt_ids text[] DEFAULT '{}'::text[], p_error text DEFAULT NULL::text, p_error_class text DEFAULT NULL::text, p_debounce_s double precision DEFAULT 2)
+CREATE OR REPLACE FUNCTION messaging.accept_event(p_instance_id uuid, p_event_key text, p_kind text, p_payload jsonb, p_phone text DEFAULT NULL::text, p_text text DEFAULT NULL::text, p_message_kind text DEFAULT NULL::text, p_happened_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_ignored_reason text DEFAULT NULL::text, p_receipt text DEFAULT NULL::text, p_receipt_ids text[] DEFAULT '{}'::text[], p_error text DEFAULT NULL::text, p_error_class text DEFAULT NULL::text, p_debounce_s double precision DEFAULT 2, p_lid text DEFAULT NULL::text, p_command text DEFAULT NULL::text, p_takeover_s double precision DEFAULT NULL::double precision, p_media_url text DEFAULT NULL::text)
  RETURNS TABLE(event_id bigint, is_new boolean, ignored_reason text)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -934,34 +1099,69 @@ CREATE OR REPLACE FUNCTION messaging.accept_event(p_instance_id uuid, p_event_ke
 AS $function$
 #variable_conflict use_column
 declare
-    v_now timestamptz := messaging.clock();
-    v_ready timestamptz := messaging.clock() + make_interval(secs => p_debounce_s);
-    v_profile uuid;
-    v_person text;
+    v_now timestamptz;
     v_agency uuid;
+    v_phone text := p_phone;
+    v_key text;
+    v_person text;
+    v_profile uuid;
+    v_command text;
+    v_event messaging.inbound_events;
     v_id text;
 begin
     select i.agency_id into v_agency from public.whatsapp_instances as i where i.id = p_instance_id;
     ignored_reason := p_ignored_reason;
-    if p_kind = 'message' and p_ignored_reason is null then
-        v_profile := messaging.find_profile(p_phone);
-        if v_profile is null then
-            ignored_reason := 'user_not_found';
-        else
-            v_person := coalesce(v_agency::text, 'house') || ':' || messaging.phone_key(p_phone);
+
+    if p_kind = 'message' and (p_ignored_reason is null or p_takeover_s is not null) then
+        if p_phone like '%@lid' then
+            select l.phone into v_phone
+            from messaging.person_lids as l
+            where l.lid = p_phone and l.agency_id is not distinct from v_agency;
         end if;
+        -- A LID that is not known is no phone, although it has digits.
+        v_key := substring(messaging.phone_key(v_phone) from '^[0-9]{8,15}$');
+        v_person := coalesce(v_agency::text, 'house') || ':' || v_key;
+        v_phone := coalesce(v_phone, p_phone);
+        -- One event of a person at a time. One that meets the end of the person's turn waits for the turn's row.
+        perform pg_advisory_xact_lock(hashtextextended('roleta.person.' || v_person, 0));
+    end if;
+    v_now := messaging.clock();
+
+    if p_kind = 'message' and p_ignored_reason is null then
+        v_profile := case when v_key is not null then messaging.find_profile(v_phone) end;
+        v_command := case
+            when p_command = 'stop' then 'stop'
+            -- A start word of somebody who never said stop is a word.
+            when p_command = 'start' and exists (
+                select from messaging.opt_outs as x
+                where x.phone_key = v_key and x.agency_id is not distinct from v_agency and x.opted_in_at is null
+            ) then 'start'
+        end;
+        ignored_reason := case
+            when v_profile is null then 'user_not_found'
+            when v_command = 'stop' and exists (
+                select from messaging.opt_outs as x
+                where x.phone_key = v_key and x.agency_id is not distinct from v_agency and x.opted_in_at is null
+            ) then 'already_opted_out'
+            when v_command is null and exists (
+                select from messaging.takeovers as t
+                where t.phone_key = v_key and t.agency_id is not distinct from v_agency and t.until > v_now
+            ) then 'human_takeover'
+        end;
+        v_command := case when ignored_reason is distinct from 'already_opted_out' then v_command end;
     end if;
 
     insert into messaging.inbound_events (
         instance_id, event_key, kind, phone, person_key, profile_id, text, message_kind, ignored_reason, payload,
-        happened_at, received_at, processed_at
+        happened_at, received_at, processed_at, media_url, command
     )
-    values (
-        p_instance_id, p_event_key, p_kind, p_phone, v_person, v_profile, p_text, p_message_kind, ignored_reason,
-        p_payload, p_happened_at, v_now, case when v_person is null then v_now end
-    )
+    select
+        p_instance_id, p_event_key, p_kind, v_phone, case when w.waits then v_person end, v_profile, p_text, p_message_kind,
+        ignored_reason, p_payload, p_happened_at, v_now, case when not w.waits then v_now end, p_media_url, v_command
+    from (select p_kind = 'message' and ignored_reason is null as waits) as w
     on conflict do nothing
-    returning id into event_id;
+    returning * into v_event;
+    event_id := v_event.id;
     is_new := event_id is not null;
     if not is_new then
         return next;
@@ -985,9 +1185,18 @@ begin
             );
         end loop;
     end if;
-    if v_person is not null then
+
+    if p_lid is not null and messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$' and p_phone not like '%@lid' then
+        insert into messaging.person_lids as l (agency_id, lid, phone, phone_key, seen_at)
+        values (v_agency, p_lid, p_phone, messaging.phone_key(p_phone), v_now)
+        on conflict (lid, agency_id) do update
+        set phone = excluded.phone, phone_key = excluded.phone_key, seen_at = excluded.seen_at
+        -- Not a write per message: a day is near enough for when it was last seen.
+        where l.phone <> excluded.phone or l.seen_at < excluded.seen_at - interval '1 day';
+    end if;
+    if v_event.person_key is not null then
         insert into messaging.turns as t (person_key, profile_id, waiting_since, ready_at)
-        values (v_person, v_profile, v_now, v_ready)
+        values (v_person, v_profile, v_now, v_now + make_interval(secs => p_debounce_s))
         on conflict (person_key) do update
         set
             -- Each message waits for the next one, but nobody waits more than five times as long. A turn being
@@ -1000,12 +1209,91 @@ begin
                 )
             end;
     end if;
+    if v_key is not null and p_ignored_reason is null then
+        perform messaging.heed_message(v_event, v_agency, v_command);
+    elsif v_key is not null and not exists (
+        -- An echo of what we sent ourselves is nobody's hand, whatever its flags say.
+        select from messaging.attempts as a
+        where a.instance_id = p_instance_id and a.provider_message_id = any(p_receipt_ids)
+    ) then
+        perform messaging.heed_hand(v_agency, v_key, v_person, p_takeover_s);
+    end if;
     return next;
 end
 $function$;
-grant execute on function messaging.accept_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,text,text,text[],text,text,double precision) to service_role;
-comment on function messaging.accept_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,text,text,text[],text,text,double precision) is 'Stores an authentic event once and applies it in the same transaction: a receipt, a change of connection, or a person''s turn.
-is_new is false for a repeat, which changes nothing.';
+grant execute on function messaging.accept_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,text,text,text[],text,text,double precision,text,text,double precision,text) to service_role;
+comment on function messaging.accept_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,text,text,text[],text,text,double precision,text,text,double precision,text) is 'Stores an authentic event once and applies it in the same transaction: a receipt, a change of connection, a person''s message, or (p_takeover_s) one that
+was typed by hand on our number. p_lid: what else the person of p_phone is called. is_new is false for a repeat, which changes nothing.';
+
+CREATE OR REPLACE FUNCTION messaging.activate_customer(p_profile_id uuid, p_phone text, p_name text, p_email text, p_plan text, p_customer_id text, p_strategy text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_today date := messaging.local_date(messaging.clock());
+begin
+    update public.profiles as p
+    set
+        status = 'active',
+        plan = coalesce(p_plan, p.plan, 'essencial'),
+        name = coalesce(nullif(btrim(p.name), ''), p_name),
+        phone = coalesce(nullif(btrim(p.phone), ''), p_phone),
+        stripe_customer_id = coalesce(p_customer_id, p.stripe_customer_id),
+        payment_failed_at = null,
+        canceled_at = null,
+        sessions_used_this_month = 0,
+        sessions_reset_date = v_today,
+        -- Somebody with an appointment has said when; everybody else of a plan with sessions is asked.
+        needs_schedule_setup = messaging.plan_sessions(coalesce(p_plan, p.plan, 'essencial')) > 0
+        and not exists (
+            select from public.sessions as s
+            where s.user_id = p.user_id and s.status = 'scheduled' and s.scheduled_at > messaging.clock()
+        )
+    where p.id = p_profile_id;
+    begin
+        update public.profiles as p set email = p_email where p.id = p_profile_id and p.email is null and p_email is not null;
+    exception
+        -- Another profile has it, and the app lets it stand only once.
+        when unique_violation then
+            null;
+    end;
+    return public.allocate_whatsapp_instance(p_profile_id, p_strategy);
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.activate_customer(uuid,text,text,text,text,text,text) is 'Makes a profile active under a plan and gives it a seat where it has none; the number, or null where none has room.';
+
+CREATE OR REPLACE FUNCTION messaging.add_customer(p_name text, p_phone text, p_email text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_id uuid;
+    v_email text;
+begin
+    -- Once more without the e-mail, where the app lets one stand only once: a person who paid is not turned away for it.
+    foreach v_email in array array[p_email, null] loop
+        insert into public.profiles (user_id, name, phone, email, plan, status)
+        values (gen_random_uuid(), p_name, p_phone, v_email, 'essencial', 'active')
+        on conflict do nothing
+        returning id into v_id;
+        exit when v_id is not null;
+        -- The app itself may have inserted this phone meanwhile, past our lock.
+        v_id := messaging.find_profile(p_phone);
+        exit when v_id is not null;
+    end loop;
+    if v_id is null then
+        raise exception using errcode = 'WP004', message = 'another profile already has something of this purchase';
+    end if;
+    return v_id;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.add_customer(text,text,text) is 'A new profile for a person who paid, with a user_id of its own; the one that the app made meanwhile, if so.';
 
 CREATE OR REPLACE FUNCTION messaging.add_instance(p_name text, p_zapi_instance_id text, p_zapi_token text, p_zapi_client_token text, p_by text, p_phone_number text DEFAULT NULL::text, p_max_users integer DEFAULT 250, p_webhook_token_hash bytea DEFAULT NULL::bytea)
  RETURNS uuid
@@ -1042,6 +1330,92 @@ end
 $function$;
 grant execute on function messaging.add_instance(text,text,text,text,text,text,integer,bytea) to service_role;
 comment on function messaging.add_instance(text,text,text,text,text,text,integer,bytea) is 'A new Z-API number in the pool, active; the first one becomes the default.';
+
+CREATE OR REPLACE FUNCTION messaging.apply_checkout(p_event_id text, p_type text, p_created_at timestamp with time zone, p_checkout_id text, p_subscription_id text, p_customer_id text, p_payment text, p_name text, p_phone text, p_email text, p_plan text, p_texts jsonb, p_enqueued_by text, p_strategy text DEFAULT 'random'::text)
+ RETURNS TABLE(is_new boolean, outcome text, profile_id uuid, instance_id uuid, no_room boolean, message_id bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_profile public.profiles;
+    v_phone text := p_phone;
+    v_kind text;
+begin
+    perform messaging.require(p_payment in ('paid', 'unpaid', 'failed'), 'a checkout is paid, unpaid or failed');
+    outcome := messaging.take_stripe_event(p_event_id, p_type, p_created_at, p_checkout_id, p_subscription_id);
+    is_new := outcome is null;
+    if not is_new then
+        select e.profile_id into profile_id from messaging.stripe_events as e where e.event_id = p_event_id;
+        return next;
+        return;
+    end if;
+
+    -- A customer who comes back without saying the phone again is still known.
+    if v_phone is null then
+        select c.phone into v_phone from messaging.contact(messaging.stripe_profile(null, null, p_customer_id)) as c;
+    end if;
+    if coalesce(messaging.phone_key(v_phone), '') !~ '^[0-9]{8,15}$' then
+        outcome := 'no_phone';
+        perform messaging.settle_stripe_event(p_event_id, null, outcome, false);
+        return next;
+        return;
+    end if;
+    v_profile := messaging.lock_customer(v_phone);
+    profile_id := v_profile.id;
+
+    outcome := case
+        when p_payment = 'unpaid' then 'unpaid'
+        -- Both of its events may say that a purchase is paid.
+        when exists (
+            select from messaging.stripe_events as e
+            where e.checkout_id = p_checkout_id and e.profile_id = v_profile.id and e.applied
+        ) then 'repeated'
+        when p_payment = 'failed' then 'payment_refused'
+        when exists (
+            select from messaging.stripe_events as e
+            where e.subscription_id = p_subscription_id and e.type = 'customer.subscription.deleted' and e.created_at >= p_created_at
+        ) then 'ended'
+        -- What happened later to another subscription says nothing about this one; that it is active says the same.
+        when exists (
+            select from messaging.stripe_events as e
+            where
+                e.profile_id = v_profile.id and e.applied and e.created_at > p_created_at and e.outcome <> 'active'
+                and (e.subscription_id = p_subscription_id or e.subscription_id is null or p_subscription_id is null)
+        ) then 'stale'
+        when v_profile.id is null then 'welcome'
+        when v_profile.status in ('canceled', 'inactive', 'paused') then 'welcome_back'
+        else 'upgrade'
+    end;
+
+    if outcome = 'payment_refused' then
+        message_id := messaging.tell_customer(
+            profile_id, v_phone, 'payment', p_texts ->> 'payment_refused', null,
+            'payment_refused:' || coalesce(p_checkout_id, p_event_id), p_enqueued_by
+        );
+    elsif outcome in ('welcome', 'welcome_back', 'upgrade') then
+        profile_id := coalesce(profile_id, messaging.add_customer(p_name, v_phone, p_email));
+        -- The seat first, so that the text leaves from the person's own number (bug 19).
+        instance_id := messaging.activate_customer(profile_id, v_phone, p_name, p_email, p_plan, p_customer_id, p_strategy);
+        no_room := instance_id is null;
+        select
+            case when messaging.plan_sessions(p.plan) > 0 and p.needs_schedule_setup then outcome || '_sessions' else outcome end,
+            p.phone
+        into v_kind, v_phone
+        from public.profiles as p
+        where p.id = profile_id;
+        message_id := messaging.tell_customer(
+            profile_id, v_phone, outcome, p_texts ->> v_kind, null, outcome || ':' || coalesce(p_checkout_id, p_event_id), p_enqueued_by
+        );
+    end if;
+    perform messaging.settle_stripe_event(p_event_id, profile_id, outcome, outcome in ('welcome', 'welcome_back', 'upgrade'));
+    return next;
+end
+$function$;
+grant execute on function messaging.apply_checkout(text,text,timestamp with time zone,text,text,text,text,text,text,text,text,jsonb,text,text) to service_role;
+comment on function messaging.apply_checkout(text,text,timestamp with time zone,text,text,text,text,text,text,text,text,jsonb,text,text) is 'A purchase: profile, seat, then the text (p_texts by kind: welcome, upgrade, welcome_back, each also with _sessions; payment_refused), in one
+transaction, once per event and checkout. An unpaid one changes nothing.';
 
 CREATE OR REPLACE FUNCTION messaging.apply_receipt(p_instance_id uuid, p_provider_message_id text, p_receipt text, p_happened_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_error text DEFAULT NULL::text, p_error_class text DEFAULT NULL::text)
  RETURNS bigint
@@ -1101,6 +1475,163 @@ end
 $function$;
 grant execute on function messaging.apply_receipt(uuid,text,text,timestamp with time zone,text,text) to service_role;
 comment on function messaging.apply_receipt(uuid,text,text,timestamp with time zone,text,text) is 'Stores a receipt once and applies it; null when the id is not ours (yet): record_attempt applies what waits. Safe to repeat.';
+
+CREATE OR REPLACE FUNCTION messaging.apply_subscription(p_event_id text, p_type text, p_created_at timestamp with time zone, p_change text, p_subscription_id text, p_customer_id text, p_phone text, p_texts jsonb, p_enqueued_by text, p_strategy text DEFAULT 'random'::text)
+ RETURNS TABLE(is_new boolean, outcome text, profile_id uuid, message_id bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_profile public.profiles;
+    v_current text;
+    v_purpose text;
+begin
+    perform messaging.require(p_change in ('ended', 'resumed', 'unpaid', 'active'), 'a subscription is ended, resumed, unpaid or active');
+    outcome := messaging.take_stripe_event(p_event_id, p_type, p_created_at, null, p_subscription_id);
+    is_new := outcome is null;
+    if not is_new then
+        select e.profile_id into profile_id from messaging.stripe_events as e where e.event_id = p_event_id;
+        return next;
+        return;
+    end if;
+
+    select p.* into v_profile
+    from public.profiles as p
+    where p.id = messaging.stripe_profile(p_subscription_id, p_phone, p_customer_id)
+    for no key update;
+    profile_id := v_profile.id;
+    -- The subscription that the person lives on now: of the last event that decided something.
+    select e.subscription_id into v_current
+    from messaging.stripe_events as e
+    where e.profile_id = v_profile.id and e.applied and e.subscription_id is not null
+    order by e.created_at desc, e.received_at desc
+    limit 1;
+
+    outcome := case
+        when v_profile.id is null then 'unknown_person'
+        when exists (
+            select from messaging.stripe_events as e
+            where e.profile_id = v_profile.id and e.applied and e.created_at > p_created_at
+        ) then 'stale'
+        -- The old subscription of somebody who bought a new one may end, or go unpaid, in peace.
+        when v_current <> p_subscription_id and (
+            p_change in ('ended', 'unpaid') or (p_change = 'active' and v_profile.status is distinct from 'past_due')
+        ) then 'other_subscription'
+        when p_change = 'ended' and v_profile.status = 'canceled' then 'unchanged'
+        when p_change = 'ended' then 'farewell'
+        when p_change = 'resumed' and v_profile.status = 'active' then 'active'
+        when p_change = 'resumed' then 'welcome_back'
+        when p_change = 'active' then 'active'
+        -- A card refused at the counter takes nothing away from somebody on trial, let alone from somebody who left.
+        when coalesce(v_profile.status, '') not in ('active', 'past_due') then 'not_subscribed'
+        -- Stripe tries again for weeks and tells each time. A period of payment is a month: one text in each.
+        when v_profile.payment_failed_at > p_created_at - interval '25 days' then 'payment_again'
+        else 'payment'
+    end;
+
+    if outcome = 'farewell' then
+        update public.profiles as p
+        set status = 'canceled', canceled_at = p_created_at, payment_failed_at = null
+        where p.id = profile_id;
+        v_purpose := 'farewell';
+    elsif outcome = 'welcome_back' or (outcome = 'active' and (v_profile.status = 'past_due' or v_profile.payment_failed_at is not null)) then
+        update public.profiles as p
+        set status = 'active', canceled_at = null, payment_failed_at = null
+        where p.id = profile_id;
+        v_purpose := nullif(outcome, 'active');
+    elsif outcome in ('payment', 'payment_again') then
+        update public.profiles as p
+        set status = 'past_due', payment_failed_at = case outcome when 'payment' then p_created_at else p.payment_failed_at end
+        where p.id = profile_id;
+        v_purpose := nullif(outcome, 'payment_again');
+    end if;
+    if p_customer_id is not null then
+        update public.profiles as p set stripe_customer_id = p_customer_id where p.id = profile_id and p.stripe_customer_id is null;
+    end if;
+
+    if v_purpose is not null then
+        -- Somebody who never got a number gets one before being written to.
+        perform public.allocate_whatsapp_instance(profile_id, p_strategy);
+        message_id := messaging.tell_customer(
+            profile_id, coalesce(nullif(btrim(v_profile.phone), ''), p_phone), v_purpose, p_texts ->> v_purpose,
+            profile_id::text, v_purpose || ':' || p_event_id, p_enqueued_by
+        );
+    end if;
+    perform messaging.settle_stripe_event(
+        p_event_id, profile_id, outcome, outcome in ('farewell', 'welcome_back', 'active', 'payment', 'payment_again')
+    );
+    return next;
+end
+$function$;
+grant execute on function messaging.apply_subscription(text,text,timestamp with time zone,text,text,text,text,jsonb,text,text) to service_role;
+comment on function messaging.apply_subscription(text,text,timestamp with time zone,text,text,text,text,jsonb,text,text) is 'What became of a subscription (ended, resumed, unpaid, active): status and text (p_texts by purpose: farewell, welcome_back, payment) in one
+transaction, once per event. An event older than the last one that decided changes nothing.';
+
+CREATE OR REPLACE FUNCTION messaging.apply_turn(p_profile_id uuid, p_event_ids bigint[], p_at timestamp with time zone, p_result jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_user uuid;
+    v_open boolean := p_result ->> 'conversation' = 'open';
+begin
+    select p.user_id into v_user from public.profiles as p where p.id = p_profile_id for no key update;
+    if v_user is null then
+        return;
+    end if;
+    update public.profiles as p
+    set
+        trial_conversations_count = coalesce(p.trial_conversations_count, 0)
+            + case when (p_result ->> 'counts')::boolean and p.status = 'trial' then 1 else 0 end,
+        trial_limit_sent_at = case when (p_result ->> 'limit_told')::boolean then p_at else p.trial_limit_sent_at end,
+        -- Not least(null, 168), which is 168.
+        do_not_disturb_until = case
+            when p_result ->> 'do_not_disturb_h' is not null
+                then p_at + make_interval(secs => least((p_result ->> 'do_not_disturb_h')::double precision, 168) * 3600)
+            else p.do_not_disturb_until
+        end
+    where p.id = p_profile_id and p_result ?| array['counts', 'limit_told', 'do_not_disturb_h'];
+
+    update public.sessions as s
+    set user_confirmed = true
+    where s.id = (p_result ->> 'confirmed_session_id')::uuid and s.user_id = v_user and s.user_confirmed is null;
+    insert into public.session_ratings (session_id, user_id, rating)
+    select s.id, v_user, (p_result -> 'rating' ->> 'rating')::integer
+    from public.sessions as s
+    where
+        s.id = (p_result -> 'rating' ->> 'session_id')::uuid and s.user_id = v_user
+        and not exists (select from public.session_ratings as g where g.session_id = s.id);
+
+    perform messaging.keep_messages(p_event_ids);
+    -- What was left unsaid has been handed to this answer; what this one left unsaid is next.
+    if p_result ? 'unsaid' then
+        perform messaging.keep_pending(p_profile_id, p_result ->> 'unsaid', p_result ->> 'unsaid_context');
+    elsif p_result ? 'said' then
+        update public.aura_response_state as r
+        set pending_content = null, pending_context = null
+        where r.user_id = v_user and r.pending_content = p_result ->> 'said';
+    end if;
+
+    if p_result ? 'conversation' then
+        update public.conversation_followups as f
+        set
+            followup_count = 0,
+            last_user_message_at = case when v_open then p_at end,
+            closed_at = case when not v_open then p_at end,
+            conversation_context = case when v_open or length(f.conversation_context) > 15 then f.conversation_context end
+        where f.user_id = v_user and coalesce(greatest(f.last_user_message_at, f.closed_at), p_at) <= p_at;
+        if v_open and not exists (select from public.conversation_followups as f where f.user_id = v_user) then
+            insert into public.conversation_followups (user_id, followup_count, last_user_message_at) values (v_user, 0, p_at);
+        end if;
+    end if;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.apply_turn(uuid,bigint[],timestamp with time zone,jsonb) is 'What an answered turn means for the app: history, rating, confirmation, trial, do-not-disturb, what was left unsaid, and whether the conversation is open.';
 
 CREATE OR REPLACE FUNCTION messaging.audit_findings(p_limit integer DEFAULT 100)
  RETURNS TABLE(finding text, evidence jsonb)
@@ -1217,6 +1748,22 @@ end
 $function$;
 grant execute on function messaging.begin_attempt(bigint,uuid,text) to service_role;
 comment on function messaging.begin_attempt(bigint,uuid,text) is 'leased -> sending: commits "we are about to send", fenced by the lease. Gives what the send needs, or a refusal and the message back to its queue.';
+
+CREATE OR REPLACE FUNCTION messaging.books_this_month(p_user_id uuid, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select exists (
+        select from public.sessions as s
+        where
+            s.user_id = p_user_id and s.status = 'scheduled' and s.scheduled_at >= p_now
+            and date_trunc('month', messaging.local_date(s.scheduled_at)) = date_trunc('month', messaging.local_date(p_now))
+    )
+$function$;
+-- executed by its owner only
+comment on function messaging.books_this_month(uuid,timestamp with time zone) is 'Whether a session of this person is still to come in the local month of that moment.';
 
 CREATE OR REPLACE FUNCTION messaging.by_day(p_from timestamp with time zone, p_needs interval, p_time_zone text)
  RETURNS timestamp with time zone
@@ -1337,6 +1884,41 @@ $function$;
 grant execute on function messaging.cancel(text,text,boolean,bigint,text,text,uuid) to service_role;
 comment on function messaging.cancel(text,text,boolean,bigint,text,text,uuid) is 'draft, queued, held, leased -> withdrawn for one message, run, function or number; what has begun is left. Preview only counts.';
 
+CREATE OR REPLACE FUNCTION messaging.choose_meditation(p_key text, p_meditation_id text, p_category text, p_profile_id uuid)
+ RETURNS TABLE(meditation_id text, title text, duration_seconds integer, audio_url text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select m.id, m.title::text, coalesce(a.duration_seconds, m.duration_seconds), a.public_url
+    from public.meditations as m
+    left join lateral (
+        select x.public_url::text as public_url, x.duration_seconds from public.meditation_audios as x
+        where x.meditation_id = m.id and x.public_url ~* '^https?://'
+        order by x.created_at desc, x.id
+        limit 1
+    ) as a on true
+    where m.id = p_meditation_id or (p_meditation_id is null and m.category::text = p_category and m.is_active)
+    order by
+        -- Asked again under the same key: what was chosen then.
+        m.id in (
+            select o.facts ->> 'meditation_id' from messaging.outbox as o
+            where o.agency_id is null and o.dedupe_key in ('meditation:' || p_key, 'meditation_apology:' || p_key)
+        ) desc,
+        a.public_url is not null desc,
+        exists (
+            select from public.user_meditation_history as h
+            inner join public.profiles as p on h.user_id = p.user_id
+            where p.id = p_profile_id and h.meditation_id = m.id and h.sent_at > messaging.clock() - interval '30 days'
+        ),
+        -- A draw of the key's: two callers with one key draw the same.
+        md5(concat_ws(':', p_key, m.id))
+    limit 1
+$function$;
+grant execute on function messaging.choose_meditation(text,text,text,uuid) to service_role;
+comment on function messaging.choose_meditation(text,text,text,uuid) is 'The meditation named, else one of the category drawn by the key: first among those with an audio that the person did not get within 30 days.
+audio_url null: it has none. No row: there is no such meditation.';
+
 CREATE OR REPLACE FUNCTION messaging.claim(p_worker text, p_limit integer DEFAULT 16)
  RETURNS TABLE(message_id bigint, instance_id uuid, instance_name text, lane text, lease_token uuid)
  LANGUAGE plpgsql
@@ -1440,7 +2022,7 @@ grant execute on function messaging.claim(text,integer) to service_role;
 comment on function messaging.claim(text,integer) is 'queued -> leased for up to p_limit messages of numbers that are ready: every due reply (one per person), and one paced message where the slot is due.';
 
 CREATE OR REPLACE FUNCTION messaging.claim_turn(p_worker text, p_lease_s double precision DEFAULT 60)
- RETURNS TABLE(person_key text, lease_token uuid, profile_id uuid, profile_name text, instance_id uuid, phone text, last_event_id bigint, events jsonb)
+ RETURNS TABLE(person_key text, lease_token uuid, profile_id uuid, profile_name text, instance_id uuid, phone text, last_event_id bigint, events jsonb, facts jsonb)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -1448,6 +2030,8 @@ AS $function$
 #variable_conflict use_column
 declare
     v_now timestamptz := messaging.clock();
+    v_wrote_at timestamptz;
+    v_lock_timeout text := current_setting('lock_timeout');
 begin
     select t.person_key, t.profile_id into person_key, profile_id
     from messaging.turns as t
@@ -1459,31 +2043,59 @@ begin
         return;
     end if;
     lease_token := gen_random_uuid();
+
+    -- In the order in which they were written: events overtake each other on their way.
+    select
+        (array_agg(e.instance_id order by e.said_at desc, e.id desc))[1],
+        (array_agg(e.phone order by e.said_at desc, e.id desc))[1],
+        (array_agg(e.id order by e.said_at desc, e.id desc))[1],
+        jsonb_agg(
+            jsonb_build_object(
+                'event_id', e.id, 'message_kind', e.message_kind, 'text', e.text, 'media_url', e.media_url, 'command', e.command
+            )
+            order by e.said_at, e.id
+        ),
+        max(e.received_at)
+    into instance_id, phone, last_event_id, events, v_wrote_at
+    from (
+        select
+            n.*,
+            coalesce(n.happened_at, n.received_at) as said_at
+        from messaging.inbound_events as n
+        where n.person_key = claim_turn.person_key and n.processed_at is null
+    ) as e;
     update messaging.turns as t
     set
         lease_token = claim_turn.lease_token, worker = p_worker,
-        ready_at = v_now + make_interval(secs => p_lease_s)
-    where t.person_key = claim_turn.person_key;
-
-    select
-        (array_agg(e.instance_id order by e.id desc))[1],
-        (array_agg(e.phone order by e.id desc))[1],
-        max(e.id),
-        jsonb_agg(
-            jsonb_build_object('event_id', e.id, 'message_kind', e.message_kind, 'text', e.text) order by e.id
-        )
-    into instance_id, phone, last_event_id, events
-    from messaging.inbound_events as e
-    where e.person_key = claim_turn.person_key and e.processed_at is null;
-    update messaging.turns as t
-    set taken = array(select (x.value ->> 'event_id')::bigint from jsonb_array_elements(events) as x)
+        ready_at = v_now + make_interval(secs => p_lease_s),
+        taken = array(select (x.value ->> 'event_id')::bigint from jsonb_array_elements(events) as x)
     where t.person_key = claim_turn.person_key;
     select p.name into profile_name from public.profiles as p where p.id = claim_turn.profile_id;
+
+    -- Without the app's tables the person is answered all the same.
+    facts := '{}';
+    begin
+        perform set_config('lock_timeout', '1s', true);
+        if v_wrote_at is not null then
+            perform messaging.note_message(claim_turn.profile_id, v_wrote_at);
+        end if;
+        perform set_config('lock_timeout', v_lock_timeout, true);
+    exception
+        when others then
+            raise warning 'that a person wrote was not noted (%)', sqlstate;
+    end;
+    begin
+        facts := coalesce(messaging.turn_facts(claim_turn.profile_id, v_now), '{}');
+    exception
+        when others then
+            raise warning 'what an answer must know could not be read (%)', sqlstate;
+    end;
     return next;
 end
 $function$;
 grant execute on function messaging.claim_turn(text,double precision) to service_role;
-comment on function messaging.claim_turn(text,double precision) is 'One person whose messages wait and who has gone silent: everything unanswered, and the number that was written to last. Leased; no row when nobody waits.';
+comment on function messaging.claim_turn(text,double precision) is 'One person whose messages wait and who has gone silent: everything unanswered, the number that was written to last, and what the answer must know. Leased;
+no row when nobody waits.';
 
 CREATE OR REPLACE FUNCTION messaging.clock()
  RETURNS timestamp with time zone
@@ -1491,6 +2103,126 @@ CREATE OR REPLACE FUNCTION messaging.clock()
 RETURN clock_timestamp();
 grant execute on function messaging.clock() to service_role;
 comment on function messaging.clock() is 'The one clock of every transition. A simulated run replaces it, in a throw-away database only.';
+
+CREATE OR REPLACE FUNCTION messaging.close_sessions(p_missed_summary text, p_completed_summary text)
+ RETURNS TABLE(missed bigint, abandoned bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+    v_ids uuid[];
+    v_people uuid[];
+    v_closed uuid[] := '{}';
+    v_session public.sessions;
+begin
+    missed := 0;
+    abandoned := 0;
+    v_ids := array(
+        select s.id from public.sessions as s
+        where
+            s.status in ('scheduled', 'in_progress') and messaging.session_overdue(s, v_now) is not null
+            and messaging.may_close(s, messaging.session_overdue(s, v_now), v_now)
+    );
+    -- People before sessions, each by id.
+    v_people := array(
+        select p.id from public.profiles as p
+        where p.current_session_id = any(v_ids)
+        order by p.id
+        for no key update
+    );
+    for v_session in
+        select s.* from public.sessions as s
+        where s.id = any(v_ids) and messaging.session_overdue(s, v_now) is not null
+        order by s.id
+        for no key update
+    loop
+        v_closed := v_closed || v_session.id;
+        -- Literals in each: an adopted status may be an enum.
+        if messaging.session_overdue(v_session, v_now) = 'session_missed' then
+            update public.sessions as s
+            set status = 'cancelled', ended_at = v_now, session_summary = coalesce(nullif(btrim(s.session_summary), ''), p_missed_summary)
+            where s.id = v_session.id;
+            missed := missed + 1;
+            continue;
+        end if;
+        -- As the person was told, whatever was written since.
+        if coalesce(messaging.session_word(v_session, 'session_abandoned') ->> 'ending', messaging.session_ending(v_session)) = 'long' then
+            update public.sessions as s
+            set
+                status = 'completed', ended_at = coalesce(s.ended_at, v_now),
+                session_summary = coalesce(nullif(btrim(s.session_summary), ''), p_completed_summary)
+            where s.id = v_session.id;
+        else
+            update public.sessions as s set status = 'no_show', ended_at = coalesce(s.ended_at, v_now) where s.id = v_session.id;
+        end if;
+        abandoned := abandoned + 1;
+    end loop;
+    update public.profiles as p set current_session_id = null where p.id = any(v_people) and p.current_session_id = any(v_closed);
+    return next;
+end
+$function$;
+grant execute on function messaging.close_sessions(text,text) to service_role;
+comment on function messaging.close_sessions(text,text) is 'Closes what nobody ended and waits for no word: missed -> cancelled; abandoned -> no_show, or completed with five messages of the person and more.
+Idempotent; says how many of each.';
+
+CREATE OR REPLACE FUNCTION messaging.contact(p_profile_id uuid)
+ RETURNS TABLE(profile_id uuid, name text, phone text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select p.id, p.name::text, nullif(btrim(p.phone::text), '') from public.profiles as p where p.id = p_profile_id
+$function$;
+grant execute on function messaging.contact(uuid) to service_role;
+comment on function messaging.contact(uuid) is 'How a profile is called and where it is reached; no row for a strange id.';
+
+CREATE OR REPLACE FUNCTION messaging.conversation_mark(p_wrote_at timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+RETURN ((floor((EXTRACT(epoch FROM p_wrote_at) * (1000000)::numeric)))::bigint)::text;
+-- executed by its owner only
+comment on function messaging.conversation_mark(timestamp with time zone) is 'Names one silence of a person: the microsecond of their last message.';
+
+CREATE OR REPLACE FUNCTION messaging.conversation_situation(p_user_id uuid, p_plan text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        case
+            when exists (select from public.sessions as n where n.user_id = p_user_id and n.status = 'in_progress') then 'session'
+            when messaging.is_natural_end(said.content, asked.content) then 'ended'
+            when lately.messages >= 10 or lately.average_length >= 100 then 'deep'
+            when exists (select from public.plan_configs as k where k.plan = p_plan and k.sessions_per_month > 0) then 'plan'
+            else 'plain'
+        end
+    from (
+        select
+            count(*) as messages,
+            avg(length(m.content)) filter (where m.role = 'user') as average_length
+        from (
+            select l.role, l.content from public.messages as l where l.user_id = p_user_id order by l.created_at desc limit 15
+        ) as m
+    ) as lately
+    left join lateral (
+        select m.content, m.created_at from public.messages as m
+        where m.user_id = p_user_id and m.role = 'user'
+        order by m.created_at desc
+        limit 1
+    ) as said on true
+    left join lateral (
+        select m.content from public.messages as m
+        where m.user_id = p_user_id and m.role = 'assistant' and m.created_at < said.created_at
+        order by m.created_at desc
+        limit 1
+    ) as asked on true
+$function$;
+-- executed by its owner only
+comment on function messaging.conversation_situation(uuid,text) is 'session, ended, deep, plan or plain: the first that holds decides how long a conversation rests and how often it is followed up.';
 
 CREATE OR REPLACE FUNCTION messaging.default_instance()
  RETURNS uuid
@@ -1555,6 +2287,447 @@ $function$;
 -- executed by its owner only
 comment on function messaging.draw_instance(text) is 'A number with room, uniformly at random (or, balanced, the emptier of two); null when there is none. Takes no lock.';
 
+CREATE OR REPLACE FUNCTION messaging.due_checkin(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        case
+            when p.status = 'active' is not true then 'the person is no longer with us'
+            when messaging.last_wrote_at(p) > messaging.clock() - interval '7 days' then 'the person wrote meanwhile'
+            when p.last_checkin_sent_at > messaging.clock() - interval '30 days' then 'the person was asked already'
+        end
+    from (select p_subject_id::uuid as id) as s
+    left join public.profiles as p on s.id = p.id
+$function$;
+-- executed by its owner only
+comment on function messaging.due_checkin(text) is 'Still due: null while the person (profile id) is active, silent and not asked yet.';
+
+CREATE OR REPLACE FUNCTION messaging.due_commitment_followup(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        case
+            when c.id is null then 'the commitment is gone'
+            when c.completed then 'the commitment is done'
+            when c.commitment_status <> 'pending' then 'the commitment no longer stands'
+            when c.reminder_sent then 'the person was reminded often enough'
+            when c.due_date >= messaging.end_of_local_day(messaging.clock()) then 'the commitment was put off'
+            when p.status in ('active', 'trial') is not true then 'the person is no longer with us'
+            when messaging.followed_up_today(c.user_id, messaging.clock()) then 'the person was followed up today'
+        end
+    from (select p_subject_id::uuid as id) as s
+    left join public.commitments as c on s.id = c.id
+    left join public.profiles as p on c.user_id = p.user_id
+$function$;
+-- executed by its owner only
+comment on function messaging.due_commitment_followup(text) is 'Still due: null while the commitment (its id) is open and nobody followed its person up today.';
+
+CREATE OR REPLACE FUNCTION messaging.due_content(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    -- The subject is profile:episode:journey. A journey's id may hold a colon, so it is the rest.
+    select case
+        when not exists (
+            select from public.profiles as p
+            where
+                p.status in ('active', 'trial')
+                and concat_ws(':', p.id, coalesce(p.current_episode, 0) + 1, p.current_journey_id) = p_subject_id
+                and p.id = split_part(p_subject_id, ':', 1)::uuid
+        ) then 'the person is no longer at this episode of this journey'
+    end
+$function$;
+-- executed by its owner only
+comment on function messaging.due_content(text) is 'Still due while the person has a running profile and stands right before this episode of this journey.';
+
+CREATE OR REPLACE FUNCTION messaging.due_content_completed(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.due_content(p_subject_id)
+$function$;
+-- executed by its owner only
+comment on function messaging.due_content_completed(text) is 'As due_content: the person stands right behind the last episode.';
+
+CREATE OR REPLACE FUNCTION messaging.due_conversation_followup(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        case
+            when p.status = 'active' is not true then 'the person is no longer with us'
+            when f.closed_at is not null or f.last_user_message_at is null then 'the conversation was closed'
+            when messaging.conversation_mark(greatest(f.last_user_message_at, messaging.last_wrote_at(p))) <> s.mark
+                then 'the person wrote meanwhile'
+            when messaging.session_just_ended(p.user_id, messaging.clock()) then 'a session of the person just ended'
+        end
+    from (select split_part(p_subject_id, '@', 1)::uuid as id, split_part(p_subject_id, '@', 2) as mark) as s
+    left join public.profiles as p on s.id = p.id
+    left join public.conversation_followups as f on p.user_id = f.user_id
+    order by f.last_user_message_at desc nulls last
+    limit 1
+$function$;
+-- executed by its owner only
+comment on function messaging.due_conversation_followup(text) is 'Still due: null while the same silence (profile id and mark) lasts and nothing closed it.';
+
+CREATE OR REPLACE FUNCTION messaging.due_farewell(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case
+        when not exists (
+            select from public.profiles as p where p.id = p_subject_id::uuid and p.status = 'canceled'
+        ) then 'the person is back'
+    end
+$function$;
+-- executed by its owner only
+comment on function messaging.due_farewell(text) is 'Why a farewell is no longer due; null: it still is.';
+
+CREATE OR REPLACE FUNCTION messaging.due_payment(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    -- Without a subject it is about a purchase that failed, which stays true.
+    select case
+        when p_subject_id is null then null
+        when not exists (
+            select from public.profiles as p where p.id = p_subject_id::uuid and p.status = 'past_due'
+        ) then 'the payment is no longer missing'
+    end
+$function$;
+-- executed by its owner only
+comment on function messaging.due_payment(text) is 'Why the text about a missing payment is no longer due; null: it still is.';
+
+CREATE OR REPLACE FUNCTION messaging.due_people(p_function text, p_only uuid DEFAULT NULL::uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_people jsonb;
+begin
+    perform messaging.require(
+        p_function ~ '^people_[a-z0-9_]+$' and to_regprocedure('messaging.' || p_function || '()') is not null,
+        'there is no audience of this name'
+    );
+    execute format(
+        'select coalesce(jsonb_agg(to_jsonb(d)), ''[]'') from messaging.%I() as d where $1 is null or d.profile_id = $1', p_function
+    ) into v_people using p_only;
+    return v_people;
+end
+$function$;
+grant execute on function messaging.due_people(text,uuid) to service_role;
+comment on function messaging.due_people(text,uuid) is 'The audience that messaging.<p_function>() chooses now, as one list of messaging.due (PostgREST cuts rows, not values); of one profile where named.';
+
+CREATE OR REPLACE FUNCTION messaging.due_reactivation(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        case
+            when p.status = 'active' is not true then 'the person is no longer with us'
+            when messaging.last_wrote_at(p) >= messaging.clock() - interval '3 days' then 'the person wrote meanwhile'
+            when messaging.has_session_ahead(p.user_id, messaging.clock()) then 'the person has a session ahead'
+            when p.last_reactivation_sent > messaging.clock() - interval '24 hours' then 'the person was written to already'
+        end
+    from (select p_subject_id::uuid as id) as s
+    left join public.profiles as p on s.id = p.id
+$function$;
+-- executed by its owner only
+comment on function messaging.due_reactivation(text) is 'Still due: null while the person (profile id) is active, silent and has nothing ahead.';
+
+CREATE OR REPLACE FUNCTION messaging.due_reactivation_missed(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        case
+            when n.id is null then 'the session is gone'
+            when n.status <> 'scheduled' or n.started_at is not null then 'the session was settled'
+            when n.scheduled_at > messaging.clock() - interval '1 hour' then 'the session was moved'
+            when p.status in ('active', 'trial') is not true then 'the person is no longer with us'
+            when p.last_reactivation_sent > messaging.clock() - interval '24 hours' then 'the person was written to already'
+        end
+    from (select p_subject_id::uuid as id) as s
+    left join public.sessions as n on s.id = n.id
+    left join public.profiles as p on n.user_id = p.user_id
+$function$;
+-- executed by its owner only
+comment on function messaging.due_reactivation_missed(text) is 'Still due: null while the session (its id) is missed and not settled.';
+
+CREATE OR REPLACE FUNCTION messaging.due_schedule_renewal(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case
+        when not exists (
+            select from public.profiles as p
+            where
+                p.id = p_subject_id::uuid and p.status = 'active'
+                and not messaging.books_this_month(p.user_id, messaging.clock())
+        ) then 'the person has booked, or is no longer active'
+    end
+$function$;
+-- executed by its owner only
+comment on function messaging.due_schedule_renewal(text) is 'Still due while the profile (the subject) is active and has nothing booked this month.';
+
+CREATE OR REPLACE FUNCTION messaging.due_schedule_setup(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case
+        when not exists (
+            select from public.profiles as p
+            where p.id = p_subject_id::uuid and p.status = 'active' and p.needs_schedule_setup
+        ) then 'the person no longer needs to choose days and times'
+    end
+$function$;
+-- executed by its owner only
+comment on function messaging.due_schedule_setup(text) is 'Still due while the profile (the subject) is active and needs its schedule.';
+
+CREATE OR REPLACE FUNCTION messaging.due_session_15m(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.why_no_reminder(s, s.reminder_15m_sent) from messaging.session_of(p_subject_id) as s
+$function$;
+-- executed by its owner only
+comment on function messaging.due_session_15m(text) is 'Null while the session is open, at this time, and not reminded; else why not.';
+
+CREATE OR REPLACE FUNCTION messaging.due_session_1h(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.why_no_reminder(s, s.reminder_1h_sent) from messaging.session_of(p_subject_id) as s
+$function$;
+-- executed by its owner only
+comment on function messaging.due_session_1h(text) is 'Null while the session is open, at this time, and not reminded; else why not.';
+
+CREATE OR REPLACE FUNCTION messaging.due_session_24h(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.why_no_reminder(s, s.reminder_24h_sent) from messaging.session_of(p_subject_id) as s
+$function$;
+-- executed by its owner only
+comment on function messaging.due_session_24h(text) is 'Null while the session is open, at this time, and not reminded; else why not.';
+
+CREATE OR REPLACE FUNCTION messaging.due_session_missed(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case
+        when s.id is null then 'the session is gone, or at another time'
+        when s.status not in ('scheduled', 'cancelled') or s.started_at is not null then 'the session took place after all'
+    end
+    from messaging.session_of(p_subject_id) as s
+$function$;
+-- executed by its owner only
+comment on function messaging.due_session_missed(text) is 'Null while the session is not begun, and at this time; else why not.';
+
+CREATE OR REPLACE FUNCTION messaging.due_session_nudge(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.why_no_reminder(s, false) from messaging.session_of(p_subject_id) as s
+$function$;
+-- executed by its owner only
+comment on function messaging.due_session_nudge(text) is 'Null while the session is open, at this time, and not begun; else why not.';
+
+CREATE OR REPLACE FUNCTION messaging.due_session_rating(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case
+        when s.id is null or s.status <> 'completed' then 'the session is gone, or not completed'
+        when s.rating_requested then 'the person was asked already'
+        when exists (select from public.session_ratings as r where r.session_id = s.id) then 'the person has rated it already'
+    end
+    from messaging.session_of(p_subject_id) as s
+$function$;
+-- executed by its owner only
+comment on function messaging.due_session_rating(text) is 'Null while the session is completed, neither rated nor asked about; else why not.';
+
+CREATE OR REPLACE FUNCTION messaging.due_session_start(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.why_no_reminder(s, s.session_start_notified) from messaging.session_of(p_subject_id) as s
+$function$;
+-- executed by its owner only
+comment on function messaging.due_session_start(text) is 'Null while the session is open, at this time, and not announced; else why not.';
+
+CREATE OR REPLACE FUNCTION messaging.due_session_summary(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case
+        when s.id is null or s.status <> 'completed' then 'the session is gone, or not completed'
+        when s.post_session_sent then 'the person has the summary already'
+    end
+    from messaging.session_of(p_subject_id) as s
+$function$;
+-- executed by its owner only
+comment on function messaging.due_session_summary(text) is 'Null while the session is completed, without its summary sent; else why not.';
+
+CREATE OR REPLACE FUNCTION messaging.due_weekly_report(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case
+        when not exists (select from public.profiles as p where p.id = p_subject_id::uuid and p.status = 'active')
+            then 'the profile is no longer active'
+    end
+$function$;
+-- executed by its owner only
+comment on function messaging.due_weekly_report(text) is 'Still due while the profile (the subject) is active.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_checkin(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    update public.profiles as p
+    set last_checkin_sent_at = messaging.clock()
+    from messaging.outbox as o
+    where o.id = p_message_id and p.id = o.profile_id;
+    select messaging.effect_history(p_message_id);
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_checkin(bigint) is 'Effect: the person was asked now; and the history row.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_commitment_followup(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    update public.commitments as c
+    set
+        last_follow_up_at = messaging.clock(),
+        follow_up_count = greatest(c.follow_up_count, (o.facts ->> 'level')::integer),
+        reminder_sent = coalesce(c.reminder_sent, false) or (o.facts ->> 'level')::integer >= 3
+    from messaging.outbox as o
+    where o.id = p_message_id and c.id = o.subject_id::uuid;
+    select messaging.effect_history(p_message_id);
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_commitment_followup(bigint) is 'Effect: only a follow-up that went out counts (bug 11); the third is the last one. And the history row.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_content(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.effect_history(p_message_id);
+    -- Whoever left the journey while the message was under way keeps the new place.
+    update public.profiles as p
+    set
+        current_episode = case
+            when p.current_journey_id = o.facts ->> 'journey_id'
+                then greatest(p.current_episode, (o.facts ->> 'episode')::integer)
+            else p.current_episode
+        end,
+        last_content_sent_at = messaging.clock()
+    from messaging.outbox as o
+    where o.id = p_message_id and p.id = o.profile_id;
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_content(bigint) is 'Effect: the person stands at this episode, had content now, and the text is in the history.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_content_completed(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.effect_history(p_message_id);
+    update public.profiles as p
+    set
+        current_journey_id = o.facts ->> 'next_journey_id', current_episode = 0,
+        journeys_completed = coalesce(p.journeys_completed, 0) + 1
+    from messaging.outbox as o
+    where o.id = p_message_id and p.id = o.profile_id and messaging.due_content(o.subject_id) is null;
+    update public.profiles as p
+    set last_content_sent_at = messaging.clock()
+    from messaging.outbox as o
+    where o.id = p_message_id and p.id = o.profile_id;
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_content_completed(bigint) is 'Effect: the next journey from its beginning, one more completed, content now, history. Only an accepted message moves anybody (bug 13).';
+
+CREATE OR REPLACE FUNCTION messaging.effect_conversation_followup(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    -- Where the person wrote while it was on its way, a new silence begins at nought; only the pause counts from now.
+    update public.conversation_followups as f
+    set
+        last_followup_at = messaging.clock(),
+        followup_count = case when m.same then greatest(f.followup_count, (m.facts ->> 'step')::integer) else f.followup_count end,
+        conversation_context = case when m.same then coalesce(m.facts ->> 'context', f.conversation_context) else f.conversation_context end
+    from (
+        select
+            g.id, o.facts,
+            messaging.conversation_mark(greatest(g.last_user_message_at, messaging.last_wrote_at(p))) = o.facts ->> 'mark' as same
+        from messaging.outbox as o
+        inner join public.profiles as p on o.profile_id = p.id
+        inner join public.conversation_followups as g on p.user_id = g.user_id
+        where o.id = p_message_id
+    ) as m
+    where f.id = m.id;
+    select messaging.effect_history(p_message_id);
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_conversation_followup(bigint) is 'Effect: counted, dated, its context kept (only what went out counts); and the history row.';
+
 CREATE OR REPLACE FUNCTION messaging.effect_history(p_message_id bigint)
  RETURNS void
  LANGUAGE sql
@@ -1562,13 +2735,231 @@ CREATE OR REPLACE FUNCTION messaging.effect_history(p_message_id bigint)
  SET search_path TO ''
 AS $function$
     insert into public.messages (user_id, role, content)
-    select p.user_id, 'assistant', o.content ->> 'text'
+    select
+        p.user_id,
+        'assistant',
+        coalesce(o.content ->> 'text', o.facts ->> 'text')
     from messaging.outbox as o
     inner join public.profiles as p on o.profile_id = p.id
-    where o.id = p_message_id and o.content ->> 'text' is not null
+    where o.id = p_message_id and coalesce(o.content ->> 'text', o.facts ->> 'text') is not null
 $function$;
 -- executed by its owner only
 comment on function messaging.effect_history(bigint) is 'Effect: an accepted text stands in the person''s chat history (public.messages) as the assistant''s.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_meditation(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.effect_history(p_message_id);
+    insert into public.user_meditation_history (user_id, meditation_id, sent_at, context)
+    select p.user_id, o.facts ->> 'meditation_id', messaging.clock(), o.facts ->> 'context'
+    from messaging.outbox as o
+    inner join public.profiles as p on o.profile_id = p.id
+    where o.id = p_message_id
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_meditation(bigint) is 'Effect: the person had this meditation, as audio or, after a refusal, as a link. Nothing stands there that nobody accepted (bug 20).';
+
+CREATE OR REPLACE FUNCTION messaging.effect_reactivation(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    update public.profiles as p
+    set last_reactivation_sent = messaging.clock()
+    from messaging.outbox as o
+    where o.id = p_message_id and p.id = o.profile_id
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_reactivation(bigint) is 'Effect: the person was written to now. No history row, as in the original.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_reactivation_missed(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.effect_reactivation(p_message_id);
+    update public.sessions as n
+    set status = 'no_show'
+    from messaging.outbox as o
+    inner join public.sessions as told on told.id = o.subject_id::uuid
+    where
+        o.id = p_message_id and n.user_id = told.user_id and n.scheduled_at <= told.scheduled_at
+        and n.status = 'scheduled' and n.started_at is null
+        and n.scheduled_at < messaging.clock() - interval '1 hour';
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_reactivation_missed(bigint) is 'Effect: the person was written to now; the session and the missed ones before it are no_show. No history row, as in the original.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_schedule_renewal(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.effect_history(p_message_id);
+    update public.profiles as p
+    set schedule_renewal_sent_at = messaging.clock()
+    from messaging.outbox as o
+    where o.id = p_message_id and p.id = o.profile_id;
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_schedule_renewal(bigint) is 'Effect: when the person was last asked about the month, and history.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_schedule_setup(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.effect_history(p_message_id);
+    update public.profiles as p
+    set schedule_setup_sent_at = messaging.clock()
+    from messaging.outbox as o
+    where o.id = p_message_id and p.id = o.profile_id;
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_schedule_setup(bigint) is 'Effect: when the person was last asked, and history.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_session_15m(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    update public.sessions as s set reminder_15m_sent = true where s.id = messaging.session_of_message(p_message_id)
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_session_15m(bigint) is 'Effect: the person was reminded.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_session_1h(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    update public.sessions as s set reminder_1h_sent = true where s.id = messaging.session_of_message(p_message_id)
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_session_1h(bigint) is 'Effect: the person was reminded.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_session_24h(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    update public.sessions as s
+    set reminder_24h_sent = true, confirmation_requested = true
+    where s.id = messaging.session_of_message(p_message_id)
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_session_24h(bigint) is 'Effect: the person was reminded and asked to confirm.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_session_rating(p_message_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_session public.sessions;
+begin
+    update public.sessions as s
+    set rating_requested = true
+    where s.id = messaging.session_of_message(p_message_id) and s.rating_requested is not true
+    returning s.* into v_session;
+    -- Not those that the agent has written down itself.
+    insert into public.commitments (user_id, title, due_date, session_id)
+    select v_session.user_id, t.title, messaging.clock() + interval '24 hours', v_session.id
+    from unnest(messaging.session_lines(to_jsonb(v_session.commitments))) as t (title)
+    where not exists (
+        select from public.commitments as c
+        where c.session_id = v_session.id and lower(btrim(c.title)) = lower(t.title)
+    );
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_session_rating(bigint) is 'Effect: the rating was asked for; each commitment is due in 24 h.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_session_start(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    update public.sessions as s set session_start_notified = true where s.id = messaging.session_of_message(p_message_id)
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_session_start(bigint) is 'Effect: the start was announced.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_session_summary(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    update public.sessions as s
+    set post_session_sent = true, session_summary = coalesce(o.facts ->> 'composed_summary', s.session_summary)
+    from messaging.outbox as o
+    where o.id = p_message_id and s.id = messaging.session_of_message(p_message_id)
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_session_summary(bigint) is 'Effect: the summary was sent; one that was composed is kept.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_turn(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.apply_turn(
+        o.profile_id,
+        array(select t.value::bigint from jsonb_array_elements_text(o.facts -> 'turn' -> 'events') as t),
+        (o.facts -> 'turn' ->> 'at')::timestamptz,
+        o.facts -> 'turn' -> 'result'
+    )
+    from messaging.outbox as o
+    where o.id = p_message_id
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_turn(bigint) is 'Effect: what the turn that this message begins to answer means for the app. Run by finish_turn, and again by retry_effects where that failed.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_weekly_report(p_message_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_user uuid;
+    v_week date;
+    v_paragraph text;
+begin
+    perform messaging.effect_history(p_message_id);
+    select p.user_id, (o.facts ->> 'week_start')::date, o.facts ->> 'paragraph'
+    into v_user, v_week, v_paragraph
+    from messaging.outbox as o
+    inner join public.profiles as p on o.profile_id = p.id
+    where o.id = p_message_id;
+    if v_user is null then
+        return;
+    end if;
+    -- Not by "on conflict": an adopted table has no unique constraint on the pair (bug 12).
+    update public.weekly_plans as w
+    set reflections = coalesce(v_paragraph, w.reflections)
+    where w.user_id = v_user and w.week_start = v_week;
+    if not found then
+        insert into public.weekly_plans (user_id, week_start, reflections) values (v_user, v_week, v_paragraph);
+    end if;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_weekly_report(bigint) is 'Effect: the report stands in the history, and the week of the person in weekly_plans, with the paragraph where one was composed.';
 
 CREATE OR REPLACE FUNCTION messaging.empty_seats()
  RETURNS trigger
@@ -1584,6 +2975,14 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.empty_seats() is 'Trigger on profiles: truncate leaves nobody on any number.';
+
+CREATE OR REPLACE FUNCTION messaging.end_of_local_day(p_at timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE
+RETURN (((((p_at AT TIME ZONE 'America/Sao_Paulo'::text))::date + 1))::timestamp without time zone AT TIME ZONE 'America/Sao_Paulo'::text);
+-- executed by its owner only
+comment on function messaging.end_of_local_day(timestamp with time zone) is 'The coming midnight in São Paulo.';
 
 CREATE OR REPLACE FUNCTION messaging.enqueue(p_message jsonb)
  RETURNS TABLE(message_id bigint, dedupe_key text, instance_id uuid, created boolean, same_request boolean)
@@ -1647,7 +3046,9 @@ begin
                     'time_zone', coalesce(e.value ->> 'time_zone', 'America/Sao_Paulo'),
                     'on_unknown', coalesce(e.value ->> 'on_unknown', r.on_unknown),
                     'enqueued_by', e.value ->> 'enqueued_by',
-                    'run_id', e.value ->> 'run_id'
+                    'run_id', e.value ->> 'run_id',
+                    'facts', coalesce(e.value -> 'facts', '{}'),
+                    'compose', e.value ->> 'compose'
                 )) as message
             from jsonb_array_elements(p_messages) with ordinality as e
             left join messaging.purposes as r on r.purpose = e.value ->> 'purpose'
@@ -1681,6 +3082,9 @@ begin
             when n.expires_at <= v_now then 'expires_at lies in the past'
             when n.expires_at <= n.not_before then 'expires_at lies before not_before'
             when n.on_unknown not in ('hold', 'resend_once', 'drop') then 'on_unknown is hold, resend_once or drop'
+            when jsonb_typeof(n.facts) <> 'object' then 'facts is an object'
+            when n.compose !~ '^[a-z_]{1,50}$' then 'compose is the name of what composes it'
+            when n.compose is not null and n.content ->> 'kind' <> 'text' then 'only a text is composed'
             when not exists (select from pg_catalog.pg_timezone_names as z where z.name = n.time_zone)
                 then 'this time zone is not known'
         end
@@ -1698,6 +3102,8 @@ begin
         or (n.content ->> 'kind' <> 'text' and coalesce(n.content ->> 'media_url', '') = '')
         or n.expires_at <= v_now or n.expires_at <= n.not_before
         or n.on_unknown not in ('hold', 'resend_once', 'drop')
+        or jsonb_typeof(n.facts) <> 'object' or n.compose !~ '^[a-z_]{1,50}$'
+        or (n.compose is not null and n.content ->> 'kind' <> 'text')
         or (
             n.time_zone <> 'America/Sao_Paulo'
             and not exists (select from pg_catalog.pg_timezone_names as z where z.name = n.time_zone)
@@ -1718,14 +3124,15 @@ begin
     with inserted as (
         insert into messaging.outbox as o (
             id, agency_id, dedupe_key, request_hash, instance_id, purpose, lane, profile_id, phone, phone_key, content,
-            subject_id, not_before, expires_at, time_zone, on_unknown, enqueued_by, run_id, dispatch_state,
-            changed_by, created_at, changed_at
+            subject_id, not_before, expires_at, time_zone, on_unknown, enqueued_by, run_id, facts, compose,
+            dispatch_state, changed_by, created_at, changed_at
         )
         overriding system value
         select
             v_ids[n.ordinality], n.agency_id, n.dedupe_key, n.request_hash, n.instance_id, n.purpose, n.lane, n.profile_id, n.phone,
             n.phone_key, n.content, n.subject_id, n.not_before, n.expires_at, n.time_zone, n.on_unknown,
-            n.enqueued_by, n.run_id, 'queued', n.enqueued_by, v_now, v_now
+            n.enqueued_by, n.run_id, n.facts, n.compose,
+            case when n.compose is null then 'queued' else 'draft' end, n.enqueued_by, v_now, v_now
         from unnest(v_new) with ordinality as n
         order by n.dedupe_key, n.ordinality
         on conflict do nothing
@@ -1754,8 +3161,69 @@ begin
 end
 $function$;
 grant execute on function messaging.enqueue_many(jsonb) to service_role;
-comment on function messaging.enqueue_many(jsonb) is 'nothing -> queued for up to 1,000 messages, answered in their order. A dedupe_key that exists gives the earlier message; same_request: whether
-it asked the same.';
+comment on function messaging.enqueue_many(jsonb) is 'nothing -> queued (draft where a text is to be composed) for up to 1,000 messages, answered in their order. A dedupe_key that exists
+gives the earlier message; same_request: whether it asked the same.';
+
+CREATE OR REPLACE FUNCTION messaging.expected_times(p_people jsonb)
+ RETURNS TABLE(place integer, instance_name text, expected_at timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    perform messaging.require(jsonb_typeof(p_people) = 'array', 'expected_times takes a list of {profile_id, purpose, time_zone?}');
+    return query
+    with asked as (
+        select
+            e.ordinality,
+            r.lane,
+            r.quiet_hours,
+            coalesce(e.value ->> 'time_zone', 'America/Sao_Paulo') as time_zone,
+            messaging.resolve_instance((e.value ->> 'profile_id')::uuid) as instance_id
+        from jsonb_array_elements(p_people) with ordinality as e
+        left join messaging.purposes as r on r.purpose = e.value ->> 'purpose'
+    ), numbers as (
+        select
+            s.instance_id,
+            greatest(s.next_send_at, v_now) as slot,
+            messaging.mean_gap_s(s.instance_id) as gap_s,
+            count(o.id) filter (where o.lane = 'timed') as timed,
+            count(o.id) filter (where o.lane <> 'reply') as paced
+        from messaging.senders as s
+        left join messaging.outbox as o on s.instance_id = o.instance_id and o.dispatch_state in ('draft', 'queued')
+        where s.instance_id in (select a.instance_id from asked as a)
+        group by s.instance_id
+    ), ahead as (
+        select
+            a.*,
+            n.slot,
+            make_interval(secs => n.gap_s * (
+                case when a.lane = 'bulk' then n.paced else n.timed end
+                -- Of those asked about: what overtakes first, then their own order.
+                + row_number() over (partition by a.instance_id order by a.lane = 'bulk', a.ordinality) - 1
+            )) as needs
+        from asked as a
+        left join numbers as n on a.instance_id = n.instance_id
+    )
+
+    select
+        h.ordinality::integer,
+        i.name::text,
+        case
+            when not messaging.can_send(h.instance_id) or (select c.paused_at is not null from messaging.control as c) then null
+            when h.quiet_hours then messaging.by_day(h.slot, h.needs, h.time_zone)
+            else h.slot + h.needs
+        end
+    from ahead as h
+    left join public.whatsapp_instances as i on h.instance_id = i.id
+    order by h.ordinality;
+end
+$function$;
+grant execute on function messaging.expected_times(jsonb) to service_role;
+comment on function messaging.expected_times(jsonb) is 'For people who would get a message now, in that order: the number that would write, and when (messaging.forecast, before there is a
+message). Null while the number is down or everything is paused.';
 
 CREATE OR REPLACE FUNCTION messaging.expire_due(p_limit integer DEFAULT 1000)
  RETURNS integer
@@ -1912,6 +3380,23 @@ $function$;
 grant execute on function messaging.explain(bigint) to service_role;
 comment on function messaging.explain(bigint) is 'Why a message stands where it stands, what holds it, when it should go, and its whole history; never a phone in full.';
 
+CREATE OR REPLACE FUNCTION messaging.fallback_meditation(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.enqueue(jsonb_build_object(
+        'purpose', o.purpose, 'phone', o.phone, 'profile_id', o.profile_id, 'instance_id', o.instance_id,
+        'content', jsonb_build_object('kind', 'text', 'text', o.facts ->> 'link_text'), 'facts', o.facts,
+        'dedupe_key', 'meditation_link:' || o.id, 'enqueued_by', o.enqueued_by, 'run_id', o.run_id, 'time_zone', o.time_zone
+    ))
+    from messaging.outbox as o
+    where o.id = p_message_id and o.content ->> 'kind' = 'audio' and o.facts ? 'link_text'
+$function$;
+-- executed by its owner only
+comment on function messaging.fallback_meditation(bigint) is 'on_rejected: a refused audio goes as a text with its link, on the same number, in the same transaction.';
+
 CREATE OR REPLACE FUNCTION messaging.find_profile(p_phone text)
  RETURNS uuid
  LANGUAGE sql
@@ -1930,7 +3415,72 @@ $function$;
 grant execute on function messaging.find_profile(text) to service_role;
 comment on function messaging.find_profile(text) is 'The profile of a phone in any of its Brazilian forms; null for a stranger.';
 
-CREATE OR REPLACE FUNCTION messaging.finish_turn(p_person_key text, p_lease_token uuid, p_last_event_id bigint, p_texts text[], p_by text, p_debounce_s double precision DEFAULT 2)
+CREATE OR REPLACE FUNCTION messaging.finish_draft(p_message_id bigint, p_compose_token uuid, p_worker text, p_text text DEFAULT NULL::text, p_facts jsonb DEFAULT NULL::jsonb, p_withdraw_why text DEFAULT NULL::text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_message messaging.outbox;
+begin
+    perform messaging.require(
+        p_text is null or (p_text ~ '\S' and length(p_text) <= 65536), 'a composed text has 1 to 65,536 characters'
+    );
+    perform messaging.require(p_facts is null or jsonb_typeof(p_facts) = 'object', 'facts is an object');
+    perform from messaging.senders as s
+    where s.instance_id = (select o.instance_id from messaging.outbox as o where o.id = p_message_id)
+    for no key update;
+    select o.* into v_message from messaging.outbox as o where o.id = p_message_id for no key update;
+    if v_message.id is null or v_message.dispatch_state <> 'draft'
+        or p_compose_token is null or v_message.compose_token is distinct from p_compose_token
+    then
+        return false;
+    end if;
+
+    update messaging.outbox as o
+    set
+        content = case when p_text is null then o.content else jsonb_set(o.content, '{text}', to_jsonb(p_text)) end,
+        facts = o.facts || coalesce(p_facts, '{}'),
+        compose_token = null, compose_until = null
+    where o.id = p_message_id;
+    if p_withdraw_why is not null then
+        perform messaging.move(p_message_id, 'withdrawn', p_worker, p_withdraw_why);
+    else
+        perform messaging.move(
+            p_message_id, 'queued', p_worker, case when p_text is null then 'the fixed text stands' else 'composed' end
+        );
+    end if;
+    perform messaging.wake(v_message.instance_id);
+    return true;
+end
+$function$;
+grant execute on function messaging.finish_draft(bigint,uuid,text,text,jsonb,text) to service_role;
+comment on function messaging.finish_draft(bigint,uuid,text,text,jsonb,text) is 'draft -> queued with the composed text (null: the fixed one stands), or -> withdrawn. False, and nothing done, when the draft is another''s or no draft now.';
+
+CREATE OR REPLACE FUNCTION messaging.finish_run(p_function text, p_slot timestamp with time zone, p_token uuid, p_answer jsonb DEFAULT NULL::jsonb, p_error text DEFAULT NULL::text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    update messaging.schedule_runs as r
+    set
+        answer = p_answer,
+        error = p_error,
+        -- What failed stays open until its lease ends, and is then taken again; the third time is the last.
+        finished_at = case when p_error is null or r.taken_count >= 3 then v_now end
+    where r.function_name = p_function and r.slot = p_slot and r.lease_token = p_token and r.finished_at is null;
+    return found;
+end
+$function$;
+grant execute on function messaging.finish_run(text,timestamp with time zone,uuid,jsonb,text) to service_role;
+comment on function messaging.finish_run(text,timestamp with time zone,uuid,jsonb,text) is 'How the run ended: with an answer, or with an error. False: another worker has taken it since, or it was over already.';
+
+CREATE OR REPLACE FUNCTION messaging.finish_turn(p_person_key text, p_lease_token uuid, p_last_event_id bigint, p_bubbles jsonb, p_result jsonb, p_by text, p_debounce_s double precision DEFAULT 2)
  RETURNS TABLE(finished boolean, message_ids bigint[])
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1938,53 +3488,106 @@ CREATE OR REPLACE FUNCTION messaging.finish_turn(p_person_key text, p_lease_toke
 AS $function$
 #variable_conflict use_column
 declare
+    v_now timestamptz;
     v_turn messaging.turns;
     v_last messaging.inbound_events;
-    v_text text;
-    v_part integer := 0;
+    v_bubble record;
+    v_messages jsonb := '[]';
+    v_result jsonb := coalesce(p_result, '{}');
+    v_unsaid text;
+    v_delay_s double precision := 0;
+    v_more boolean;
+    v_lock_timeout text := current_setting('lock_timeout');
 begin
+    perform messaging.require(jsonb_typeof(p_bubbles) = 'array', 'the bubbles of an answer are a list');
+    perform messaging.require(jsonb_typeof(v_result) = 'object', 'the result of a turn is an object');
     select t.* into v_turn from messaging.turns as t where t.person_key = p_person_key for no key update;
     if v_turn.lease_token is distinct from p_lease_token then
         finished := false;
         return next;
         return;
     end if;
+    v_now := messaging.clock();
     select e.* into v_last from messaging.inbound_events as e where e.id = p_last_event_id;
-    foreach v_text in array p_texts loop
-        v_part := v_part + 1;
-        message_ids := message_ids || (
-            select e.message_id from messaging.enqueue(jsonb_build_object(
-                'purpose', 'answer', 'phone', v_last.phone, 'profile_id', v_turn.profile_id,
-                -- The answer leaves from the number that was written to.
-                'instance_id', v_last.instance_id,
-                'content', jsonb_build_object('kind', 'text', 'text', v_text),
-                'dedupe_key', format('answer:%s:%s', p_last_event_id, v_part), 'enqueued_by', p_by
-            )) as e
-        );
-    end loop;
+
     update messaging.inbound_events as e
-    set processed_at = messaging.clock()
+    set text = v_result -> 'transcripts' ->> e.id::text
+    where e.id = any(v_turn.taken) and e.text is null and v_result -> 'transcripts' ? e.id::text;
+    update messaging.inbound_events as e
+    set processed_at = v_now
     -- Just what was handed out: ids are not in the order of commits.
     where e.id = any(v_turn.taken) and e.processed_at is null;
-
-    if exists (
+    v_more := exists (
         select from messaging.inbound_events as e
         where e.person_key = p_person_key and e.processed_at is null
-    ) then
+    );
+    if v_more then
         update messaging.turns as t
         set
-            lease_token = null, worker = null, taken = '{}', waiting_since = messaging.clock(),
-            ready_at = messaging.clock() + make_interval(secs => p_debounce_s)
+            lease_token = null, worker = null, taken = '{}', waiting_since = v_now,
+            ready_at = v_now + make_interval(secs => p_debounce_s)
         where t.person_key = p_person_key;
     else
         delete from messaging.turns as t where t.person_key = p_person_key;
     end if;
+
+    for v_bubble in
+        select b.value ->> 'text' as text, nullif(b.value ->> 'spoken_url', '') as spoken_url, row_number() over (order by b.ordinality) as part
+        from jsonb_array_elements(p_bubbles) with ordinality as b
+        where btrim(b.value ->> 'text', e' \t\r\n') <> ''
+        order by b.ordinality
+    loop
+        if v_more and v_bubble.part > 1 then
+            -- The person went on writing: the first part answers, the rest is for the next turn to take up.
+            v_unsaid := concat_ws(e'\n\n', v_unsaid, v_bubble.text);
+            continue;
+        end if;
+        v_messages := v_messages || jsonb_build_object(
+            'purpose', 'answer', 'phone', v_last.phone, 'profile_id', v_turn.profile_id,
+            -- The answer leaves from the number that was written to.
+            'instance_id', v_last.instance_id,
+            'content', case
+                when v_bubble.spoken_url is null then jsonb_build_object('kind', 'text', 'text', v_bubble.text)
+                else jsonb_build_object('kind', 'audio', 'media_url', v_bubble.spoken_url)
+            end,
+            'facts', jsonb_build_object('part', v_bubble.part, 'text', v_bubble.text, 'answers', p_last_event_id),
+            'not_before', v_now + make_interval(secs => v_delay_s),
+            'dedupe_key', format('answer:%s:%s', p_last_event_id, v_bubble.part), 'enqueued_by', p_by
+        );
+        v_delay_s := v_delay_s + least(5, 1 + length(v_bubble.text) / 60.0);
+    end loop;
+    v_result := (v_result - 'transcripts') || case
+        when v_unsaid is null then '{}'
+        else jsonb_build_object('unsaid', v_unsaid, 'unsaid_context', v_last.text)
+    end;
     finished := true;
+
+    if v_messages = '[]' then
+        -- Nothing that a failed effect could hang on: where the app cannot be written, the turn waits for the end of its lease.
+        perform set_config('lock_timeout', '1s', true);
+        perform messaging.apply_turn(v_turn.profile_id, v_turn.taken, v_now, v_result);
+        perform set_config('lock_timeout', v_lock_timeout, true);
+        return next;
+        return;
+    end if;
+    v_messages := jsonb_set(v_messages, '{0,facts,turn}', jsonb_build_object('events', v_turn.taken, 'at', v_now, 'result', v_result));
+    message_ids := array(select e.message_id from messaging.enqueue_many(v_messages) as e);
+    begin
+        perform set_config('lock_timeout', '1s', true);
+        perform messaging.effect_turn(message_ids[1]);
+        perform set_config('lock_timeout', v_lock_timeout, true);
+    exception
+        -- The answer stands: what the app could not take is tried again.
+        when others then
+            insert into messaging.failed_effects (message_id, effect, failed_at, error)
+            values (message_ids[1], 'effect_turn', v_now, sqlstate || ' ' || left(sqlerrm, 200));
+    end;
     return next;
 end
 $function$;
-grant execute on function messaging.finish_turn(text,uuid,bigint,text[],text,double precision) to service_role;
-comment on function messaging.finish_turn(text,uuid,bigint,text[],text,double precision) is 'Enqueues the answer to a turn, on the number that was written to, and ends the turn, in one transaction. False, and nothing done, when the lease is lost.';
+grant execute on function messaging.finish_turn(text,uuid,bigint,jsonb,jsonb,text,double precision) to service_role;
+comment on function messaging.finish_turn(text,uuid,bigint,jsonb,jsonb,text,double precision) is 'Enqueues the answer to a turn (bubbles {text, spoken_url?}, each after the time that the one before takes to be read) on the number that was written to,
+writes its result into the app and ends the turn, in one transaction. False, and nothing done, when the lease is lost.';
 
 CREATE OR REPLACE FUNCTION messaging.follow_attempt(p_attempt messaging.attempts, p_retry_after_s numeric)
  RETURNS void
@@ -2138,6 +3741,20 @@ $function$;
 -- executed by its owner only
 comment on function messaging.follow_seats() is 'Trigger on profiles: the only writer of whatsapp_instances.current_users.';
 
+CREATE OR REPLACE FUNCTION messaging.followed_up_today(p_user_id uuid, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select exists (
+        select from public.commitments as c
+        where c.user_id = p_user_id and messaging.local_date(c.last_follow_up_at) = messaging.local_date(p_now)
+    )
+$function$;
+-- executed by its owner only
+comment on function messaging.followed_up_today(uuid,timestamp with time zone) is 'Whether the person was followed up on some commitment on this local day.';
+
 CREATE OR REPLACE FUNCTION messaging.forecast(p_message_id bigint)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
@@ -2154,7 +3771,7 @@ begin
     select o.* into v_message from messaging.outbox as o where o.id = p_message_id;
     if v_message.dispatch_state in ('leased', 'sending') then
         return messaging.clock();
-    elsif v_message.dispatch_state is distinct from 'queued' or not messaging.can_send(v_message.instance_id)
+    elsif v_message.dispatch_state is null or v_message.dispatch_state not in ('draft', 'queued') or not messaging.can_send(v_message.instance_id)
         or (select c.paused_at is not null from messaging.control as c)
     then
         return null;
@@ -2176,10 +3793,24 @@ begin
         select
             greatest(q.not_before, v_slot) as starts_at,
             row_number() over (order by q.not_before, q.id = v_message.id, q.id) as place
-        from messaging.outbox as q
+        -- Drafts are composed before their turn comes, so they stand in the queue already.
+        from (
+            select
+                o.id,
+                o.lane,
+                o.not_before
+            from messaging.outbox as o
+            where o.instance_id = v_message.instance_id and o.dispatch_state = 'queued'
+            union all
+            select
+                o.id,
+                o.lane,
+                o.not_before
+            from messaging.outbox as o
+            where o.instance_id = v_message.instance_id and o.dispatch_state = 'draft'
+        ) as q
         where
-            q.instance_id = v_message.instance_id and q.dispatch_state = 'queued'
-            and (
+            (
                 q.id = v_message.id
                 or (
                     q.lane = 'timed' and v_message.lane = 'bulk'
@@ -2198,8 +3829,27 @@ begin
 end
 $function$;
 grant execute on function messaging.forecast(bigint) to service_role;
-comment on function messaging.forecast(bigint) is 'When a queued message should leave: the slot, what goes before it and when that may, a mean gap for each, and its nights.
+comment on function messaging.forecast(bigint) is 'When a queued message or a draft should leave: the slot, what goes before it and when that may, a mean gap for each, and its nights.
 Null when only a person or the provider can say.';
+
+CREATE OR REPLACE FUNCTION messaging.forget_reminders()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+    -- What the same statement newly says stands.
+    new.reminder_24h_sent := new.reminder_24h_sent and old.reminder_24h_sent is not true;
+    new.reminder_1h_sent := new.reminder_1h_sent and old.reminder_1h_sent is not true;
+    new.reminder_15m_sent := new.reminder_15m_sent and old.reminder_15m_sent is not true;
+    new.session_start_notified := new.session_start_notified and old.session_start_notified is not true;
+    new.confirmation_requested := new.confirmation_requested and old.confirmation_requested is not true;
+    new.user_confirmed := nullif(new.user_confirmed, old.user_confirmed);
+    return new;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.forget_reminders() is 'Trigger: a session that is moved is a new appointment, reminded and confirmed anew.';
 
 CREATE OR REPLACE FUNCTION messaging.guard_transition()
  RETURNS trigger
@@ -2272,6 +3922,146 @@ RETURN ((p_instance).in_pool AND ((p_instance).agency_id IS NULL) AND ((p_instan
 -- executed by its owner only
 comment on function messaging.has_room(public.whatsapp_instances) is 'Whether the roulette may give this number to one more person.';
 
+CREATE OR REPLACE FUNCTION messaging.has_session_ahead(p_user_id uuid, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select exists (
+        select from public.sessions as n where n.user_id = p_user_id and n.status = 'scheduled' and n.scheduled_at > p_now
+    )
+$function$;
+-- executed by its owner only
+comment on function messaging.has_session_ahead(uuid,timestamp with time zone) is 'Whether a session of the person lies ahead.';
+
+CREATE OR REPLACE FUNCTION messaging.heed_hand(p_agency_id uuid, p_phone_key text, p_person_key text, p_for_s double precision)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_events bigint[];
+    v_lock_timeout text := current_setting('lock_timeout');
+begin
+    perform messaging.take_over(p_agency_id, p_phone_key, p_for_s);
+    -- Whoever composes an answer now finds the turn gone.
+    delete from messaging.turns as t where t.person_key = p_person_key;
+    with ended as (
+        update messaging.inbound_events as e
+        set processed_at = messaging.clock(), ignored_reason = 'human_takeover'
+        where e.person_key = p_person_key and e.processed_at is null
+        returning e.id
+    )
+
+    select array_agg(w.id) into v_events from ended as w;
+    perform messaging.withdraw_messages(
+        array(
+            select o.id from messaging.outbox as o
+            where
+                o.phone_key = p_phone_key and o.agency_id is not distinct from p_agency_id and o.purpose = 'answer'
+                and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+        ),
+        'accept_event', 'one of us answered by hand'
+    );
+    begin
+        perform set_config('lock_timeout', '1s', true);
+        perform messaging.keep_messages(v_events);
+        perform set_config('lock_timeout', v_lock_timeout, true);
+    exception
+        when others then
+            raise warning 'what a person said was not written into the history (%)', sqlstate;
+    end;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.heed_hand(uuid,text,text,double precision) is 'One of us wrote to the person on the phone itself: the bot''s answers are withdrawn, its turn ends, and it keeps quiet for so many seconds.';
+
+CREATE OR REPLACE FUNCTION messaging.heed_message(p_event messaging.inbound_events, p_agency_id uuid, p_command text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_key text := messaging.phone_key(p_event.phone);
+    v_withdrawn bigint[];
+    v_lock_timeout text := current_setting('lock_timeout');
+    v_left text;
+    v_context text;
+begin
+    v_withdrawn := messaging.withdraw_messages(
+        array(
+            select o.id from messaging.outbox as o
+            inner join messaging.purposes as r on o.purpose = r.purpose
+            where
+                o.phone_key = v_key and o.agency_id is not distinct from p_agency_id
+                and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+                and (
+                    r.nudge or (r.opt_out and p_command = 'stop')
+                    -- The rest of an answer that was interrupted; its first part answers what was said.
+                    or (o.purpose = 'answer' and (o.facts -> 'part') > '1')
+                )
+        ),
+        case p_command when 'stop' then 'opt_out' else 'accept_event' end,
+        case p_command when 'stop' then 'the person opted out' else 'the person wrote' end
+    );
+    if p_command = 'stop' then
+        perform messaging.opt_out(p_agency_id, v_key, p_event.text);
+    elsif p_command = 'start' then
+        perform messaging.opt_in(p_agency_id, v_key);
+    end if;
+    if p_event.profile_id is null then
+        return;
+    end if;
+
+    select
+        string_agg(coalesce(o.facts ->> 'text', o.content ->> 'text'), e'\n\n' order by o.id),
+        (select e.text from messaging.inbound_events as e where e.id = min((o.facts ->> 'answers')::bigint))
+    into v_left, v_context
+    from messaging.outbox as o
+    where o.id = any(v_withdrawn) and o.purpose = 'answer';
+
+    -- The app's trouble must not lose the event. What is not written now, claim_turn tries again.
+    begin
+        perform set_config('lock_timeout', '1s', true);
+        perform from public.profiles as p where p.id = p_event.profile_id for no key update skip locked;
+        if found then
+            perform messaging.note_message(p_event.profile_id, p_event.received_at);
+            begin
+                -- The provider knows by which form of a phone WhatsApp knows the person (functions 2.2, step 6).
+                update public.profiles as p
+                set phone = p_event.phone
+                where p.id = p_event.profile_id and p.phone <> p_event.phone and p_event.phone ~ '^[0-9]+$';
+            exception
+                when others then
+                    raise warning 'the phone of a profile was not corrected (%)', sqlstate;
+            end;
+        end if;
+        perform set_config('lock_timeout', v_lock_timeout, true);
+    exception
+        when others then
+            raise warning 'that a person wrote was not noted (%)', sqlstate;
+    end;
+    begin
+        perform set_config('lock_timeout', '1s', true);
+        if p_event.processed_at is not null then
+            perform messaging.keep_messages(array[p_event.id]);
+        end if;
+        if v_left is not null then
+            perform messaging.keep_pending(p_event.profile_id, v_left, v_context);
+        end if;
+        perform set_config('lock_timeout', v_lock_timeout, true);
+    exception
+        when others then
+            raise warning 'what a person said was not written into the history (%)', sqlstate;
+    end;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.heed_message(messaging.inbound_events,uuid,text) is 'What a person''s message does before it is answered: withdraws nudges and the rest of an interrupted answer, stops or starts, notes that the person wrote.';
+
 CREATE OR REPLACE FUNCTION messaging.import_env_instance(p_zapi_instance_id text, p_zapi_token text, p_zapi_client_token text, p_by text)
  RETURNS TABLE(instance_id uuid, created boolean, updated boolean, is_default boolean)
  LANGUAGE plpgsql
@@ -2327,6 +4117,14 @@ $function$;
 grant execute on function messaging.import_env_instance(text,text,text,text) to service_role;
 comment on function messaging.import_env_instance(text,text,text,text) is 'The number of the ZAPI_* variables as a row: made, or its token renewed. The default where there is none yet. Safe to repeat.';
 
+CREATE OR REPLACE FUNCTION messaging.is_natural_end(p_said text, p_asked text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+RETURN (SELECT CASE WHEN (w.words ~ (('^ (s|sim|o?k+|ok[ae]y|t[ao]|ta (bo[mn]|certo|bem)|cert(o|inho)|combinad[oa]|beleza|blz|show|top|legal|massa|otimo|perfeito'::text || '|joia|pode( ser)?|claro|isso( mesmo)?|exato|entendi|confirmo|confirmado|fechado|com certeza|aham|uhum|tranquilo'::text) || '|tudo (bem|certo)|vamos|bora|gratidao|) ?$'::text)) THEN (COALESCE(is_natural_end.p_asked, ''::text) !~ '[?][^[:alnum:]]*$'::text) WHEN (is_natural_end.p_said ~ '[?]'::text) THEN false ELSE (w.words ~ (((('((?<! (fui|foi|sou|sinto|senti|ser|sendo|era|estou|me)) obrigad(o|a|inha|inho|ao) (?!a ))'::text || '|( (obg|brigad[oa]|vlw|tchau|tchauzinho|ate (mais|logo|amanha|breve|depois|a proxima)|beijos|beijao|bj[ou]?s?|abracos'::text) || '|valeu(?! a pena )|vou (dormir|deitar|descansar|indo)|bons sonhos|durma bem|dorme bem|fi(ca|que) com deus'::text) || '|(e|era) so isso|por hoje e so|(nos|a gente se) fala(mos)?|bom descanso|tenha (um|uma) bo[am]) )'::text) || '|( (boa noite|preciso ir|tenho que ir|beijo|abraco) ([a-z]+ ){0,2}$)'::text)) END AS "case" FROM (SELECT messaging.plain_words(is_natural_end.p_said) AS words) w);
+-- executed by its owner only
+comment on function messaging.is_natural_end(text,text) is 'Whether what the person said last (after the assistant''s last words) closes a conversation: whole words and phrases only (bug 16).';
+
 CREATE OR REPLACE FUNCTION messaging.is_next_reply(p_message messaging.outbox)
  RETURNS boolean
  LANGUAGE sql
@@ -2352,20 +4150,26 @@ CREATE OR REPLACE FUNCTION messaging.judge(p_message messaging.outbox, p_now tim
  SET search_path TO ''
 AS $function$
 declare
-    v_morning timestamptz;
+    v_verdict messaging.verdict;
     v_unknown bigint;
 begin
     if p_now >= p_message.expires_at then
         return ('expire', null, 'its time was over before its turn came')::messaging.verdict;
     end if;
 
-    if (select p.quiet_hours from messaging.purposes as p where p.purpose = p_message.purpose) then
-        v_morning := messaging.quiet_until(p_now, p_message.time_zone);
-        if v_morning >= p_message.expires_at then
-            return ('expire', null, 'its time is over before the quiet hours end')::messaging.verdict;
-        elsif v_morning is not null then
-            return ('wait', v_morning, 'quiet hours')::messaging.verdict;
-        end if;
+    v_verdict := messaging.rule_against(
+        p_message.purpose, p_message.profile_id, p_message.agency_id, p_message.phone_key, p_message.time_zone, p_now
+    );
+    if v_verdict.action = 'wait' and v_verdict.until >= p_message.expires_at then
+        return (
+            'expire', null,
+            case v_verdict.why
+                when 'quiet hours' then 'its time is over before the quiet hours end'
+                else format('its time is over before the %s ends', v_verdict.why)
+            end
+        )::messaging.verdict;
+    elsif v_verdict.action <> 'go' then
+        return v_verdict;
     end if;
 
     -- While we cannot tell whether this person got the last message, the next one that is not an answer waits.
@@ -2382,11 +4186,57 @@ begin
         end if;
     end if;
 
-    return ('go', null, null)::messaging.verdict;
+    return v_verdict;
 end
 $function$;
 -- executed by its owner only
-comment on function messaging.judge(messaging.outbox,timestamp with time zone) is 'What becomes of a message at the head: go, wait (until), hold, or expire; the same rules at claim and at begin.';
+comment on function messaging.judge(messaging.outbox,timestamp with time zone) is 'What becomes of a message at the head: go, wait (until), hold, expire, or withdraw; the same rules at claim and at begin.';
+
+CREATE OR REPLACE FUNCTION messaging.keep_messages(p_event_ids bigint[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    insert into public.messages (user_id, role, content, created_at)
+    select p.user_id, 'user', e.text, e.received_at
+    from messaging.inbound_events as e
+    inner join public.profiles as p on e.profile_id = p.id
+    where e.id = any(p_event_ids) and e.text is not null
+    order by e.id
+$function$;
+-- executed by its owner only
+comment on function messaging.keep_messages(bigint[]) is 'Writes what a person said in these events into the chat history.';
+
+CREATE OR REPLACE FUNCTION messaging.keep_pending(p_profile_id uuid, p_content text, p_context text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_user uuid;
+begin
+    select p.user_id into v_user from public.profiles as p where p.id = p_profile_id;
+    update public.aura_response_state as r
+    set pending_content = p_content, pending_context = p_context
+    where r.user_id = v_user;
+    if not found and p_content is not null then
+        insert into public.aura_response_state (user_id, pending_content, pending_context)
+        values (v_user, p_content, p_context);
+    end if;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.keep_pending(uuid,text,text) is 'What an answer did not get to say before the person wrote again, for the next answer; null: nothing is left.';
+
+CREATE OR REPLACE FUNCTION messaging.last_wrote_at(p_profile public.profiles)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+RETURN GREATEST((p_profile).last_user_message_at, (((p_profile).last_message_date)::timestamp without time zone AT TIME ZONE 'UTC'::text));
+-- executed by its owner only
+comment on function messaging.last_wrote_at(public.profiles) is 'When the person last wrote: the moment where we saw it, else the start of the day (UTC) that the app noted. Null: never.';
 
 CREATE OR REPLACE FUNCTION messaging.lease_length(p_sender messaging.senders)
  RETURNS interval
@@ -2443,6 +4293,38 @@ $function$;
 grant execute on function messaging.link_profiles(uuid,integer) to service_role;
 comment on function messaging.link_profiles(uuid,integer) is 'Binds up to p_limit profiles without a number to this one, whatever its seats (adoption); returns how many. Repeat until 0.';
 
+CREATE OR REPLACE FUNCTION messaging.local_date(p_at timestamp with time zone)
+ RETURNS date
+ LANGUAGE sql
+ IMMUTABLE
+RETURN ((p_at AT TIME ZONE 'America/Sao_Paulo'::text))::date;
+-- executed by its owner only
+comment on function messaging.local_date(timestamp with time zone) is 'The calendar day of a moment in São Paulo.';
+
+CREATE OR REPLACE FUNCTION messaging.lock_customer(p_phone text)
+ RETURNS public.profiles
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_profile public.profiles;
+    v_id uuid;
+begin
+    -- The lock of sign_up: a trial and a purchase of one phone at once are one person.
+    perform pg_advisory_xact_lock(hashtextextended('roleta.sign_up.' || messaging.phone_key(p_phone), 0));
+    loop
+        v_id := messaging.find_profile(p_phone);
+        exit when v_id is null;
+        select p.* into v_profile from public.profiles as p where p.id = v_id for no key update;
+        exit when found;
+    end loop;
+    return v_profile;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.lock_customer(text) is 'The profile of a phone, locked; a row of nulls where there is none, and then nobody else makes one before this transaction ends.';
+
 CREATE OR REPLACE FUNCTION messaging.lock_instance(p_instance_id uuid)
  RETURNS public.whatsapp_instances
  LANGUAGE plpgsql
@@ -2462,13 +4344,55 @@ $function$;
 -- executed by its owner only
 comment on function messaging.lock_instance(uuid) is 'The number, locked for this transaction; WP002 when there is none.';
 
+CREATE OR REPLACE FUNCTION messaging.may_choose(p_purpose text, p_profile_id uuid, p_phone text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$'
+        and coalesce((
+            select
+                v.action = 'go'
+                -- At night there is a morning to wait for, if the message lives that long.
+                or (v.why = 'quiet hours' and v.until < coalesce(p_expires_at, messaging.clock() + p.expires_after))
+            from messaging.purposes as p
+            cross join lateral messaging.rule_against(
+                p_purpose, p_profile_id, null, messaging.phone_key(p_phone), 'America/Sao_Paulo', messaging.clock()
+            ) as v
+            where p.purpose = p_purpose
+        ), false)
+$function$;
+-- executed by its owner only
+comment on function messaging.may_choose(text,uuid,text,timestamp with time zone) is 'Whether a person of the house may stand in the audience of this kind of message now. Claim and begin ask the same rules again.';
+
+CREATE OR REPLACE FUNCTION messaging.may_close(p_session public.sessions, p_purpose text, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        messaging.session_word(p_session, p_purpose) is not null
+        or case p_purpose when 'session_missed' then p_session.scheduled_at else messaging.session_over_at(p_session) end
+        <= p_now - interval '24 hours'
+        or not exists (
+            select from public.profiles as p
+            where p.user_id = p_session.user_id and messaging.may_choose(p_purpose, p.id, p.phone)
+        )
+$function$;
+-- executed by its owner only
+comment on function messaging.may_close(public.sessions,text,timestamp with time zone) is 'Whether an overdue session waits for no word any more: it is enqueued, it would come a day late, or nobody may be told.';
+
 CREATE OR REPLACE FUNCTION messaging.mean_gap_s(p_instance_id uuid)
  RETURNS double precision
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-    -- The drawn gap's mean, plus how long this number's sends have lately taken, plus what its answers push.
+    -- The drawn gap's mean, plus how long this number's sends have lately taken, plus what its answers push: a slot waits for the first
+    -- moment without an answer in the last r seconds, for answers that come at a rate of l a second (exp(l r) - 1) / l - r.
     select (
         (s.gap_min_s + s.gap_max_s) / 2
         + coalesce((
@@ -2479,19 +4403,38 @@ AS $function$
                 order by a.begun_at desc
                 limit 20
             ) as r
-        ), 0.5)
-        + least(s.reply_push_max_s, (
-            select count(*) from messaging.attempts as a
-            where
-                a.instance_id = s.instance_id and a.lane = 'reply'
-                and a.begun_at > messaging.clock() - interval '1 hour'
-        ) * s.reply_gap_s * s.reply_gap_s / 2 / 3600 * (s.gap_min_s + s.gap_max_s) / 2)
+        ), 1)
+        + case
+            when a.rate > 0
+                then least(s.reply_push_max_s, (exp(least(a.rate * s.reply_gap_s, 10)) - 1) / a.rate - s.reply_gap_s)
+            else 0
+        end
     )::double precision
     from messaging.senders as s
+    cross join lateral (
+        select count(*) / 3600.0 as rate
+        from messaging.attempts as a
+        where
+            a.instance_id = s.instance_id and a.lane = 'reply'
+            and a.begun_at > messaging.clock() - interval '1 hour'
+    ) as a
     where s.instance_id = p_instance_id
 $function$;
 -- executed by its owner only
 comment on function messaging.mean_gap_s(uuid) is 'Seconds from one paced message of the number to the next, as its gaps, its recent sends and its answers make them.';
+
+CREATE OR REPLACE FUNCTION messaging.meditation_recipient(p_user_id uuid, p_phone text)
+ RETURNS TABLE(profile_id uuid, phone text, name text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select p.id, coalesce(p_phone, p.phone::text), p.name::text
+    from public.profiles as p
+    where p.id = coalesce(messaging.profile_of_user(p_user_id), messaging.find_profile(p_phone))
+$function$;
+grant execute on function messaging.meditation_recipient(uuid,text) to service_role;
+comment on function messaging.meditation_recipient(uuid,text) is 'The person of an app''s user id, else of a phone, and where to write to: the phone given wins. No row: nobody we know.';
 
 CREATE OR REPLACE FUNCTION messaging.move(p_message_id bigint, p_to text, p_by text, p_reason text)
  RETURNS void
@@ -2521,13 +4464,13 @@ begin
         set dispatch_state = 'queued', changed_by = p_by, reason = 'message ' || p_message_id || ' is settled'
         where o.instance_id = v_instance and o.dispatch_state = 'held' and o.held_by = 'message ' || p_message_id;
     end if;
-    if p_to = 'accepted' then
+    if p_to in ('accepted', 'rejected') then
         perform messaging.run_effect(p_message_id);
     end if;
 end
 $function$;
 -- executed by its owner only
-comment on function messaging.move(bigint,text,text,text) is 'Moves one message (its sender locked by the caller), releases what it held back, and runs the effect of an acceptance.';
+comment on function messaging.move(bigint,text,text,text) is 'Moves one message (its sender locked by the caller), releases what it held back, and runs the effect of an acceptance or a refusal.';
 
 CREATE OR REPLACE FUNCTION messaging.move_seats(p_entered uuid[], p_vacated uuid[])
  RETURNS void
@@ -2594,6 +4537,68 @@ $function$;
 -- executed by its owner only
 comment on function messaging.next_paced(uuid,timestamp with time zone) is 'The head of a number''s paced lanes that is due: timed before bulk, then not_before, then id.';
 
+CREATE OR REPLACE FUNCTION messaging.note_message(p_profile_id uuid, p_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    -- Once per message: noted again later, it must not end a do-not-disturb that was asked for since.
+    update public.profiles as p
+    set
+        last_user_message_at = p_at,
+        last_message_date = greatest(p.last_message_date, (p_at at time zone 'UTC')::date),
+        do_not_disturb_until = null
+    where p.id = p_profile_id and (p.last_user_message_at is null or p.last_user_message_at < p_at)
+$function$;
+-- executed by its owner only
+comment on function messaging.note_message(uuid,timestamp with time zone) is 'The person wrote at that moment: kept in the profile, and do-not-disturb is over. The same or an earlier moment again changes nothing.';
+
+CREATE OR REPLACE FUNCTION messaging.opt_in(p_agency_id uuid, p_phone_key text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+    update messaging.opt_outs as x
+    set opted_in_at = messaging.clock()
+    where x.phone_key = p_phone_key and x.agency_id is not distinct from p_agency_id and x.opted_in_at is null;
+    return found;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.opt_in(uuid,text) is 'Undoes opt_out. False: there was none in force.';
+
+CREATE OR REPLACE FUNCTION messaging.opt_out(p_agency_id uuid, p_phone_key text, p_word text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_is_new boolean;
+begin
+    insert into messaging.opt_outs (agency_id, phone_key, word, opted_out_at)
+    values (p_agency_id, p_phone_key, left(p_word, 40), messaging.clock())
+    on conflict do nothing;
+    v_is_new := found;
+    perform messaging.withdraw_messages(
+        array(
+            select o.id from messaging.outbox as o
+            inner join messaging.purposes as p on o.purpose = p.purpose
+            where
+                o.phone_key = p_phone_key and o.agency_id is not distinct from p_agency_id and p.opt_out
+                and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+        ),
+        'opt_out', 'the person opted out'
+    );
+    return v_is_new;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.opt_out(uuid,text,text) is 'The person wants nothing proactive from any number of the tenant: what waits is withdrawn, what comes will be. False: had said so before.';
+
 CREATE OR REPLACE FUNCTION messaging.pause_all(p_by text, p_why text DEFAULT NULL::text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2611,6 +4616,495 @@ $function$;
 grant execute on function messaging.pause_all(text,text) to service_role;
 comment on function messaging.pause_all(text,text) is 'Stops every claim and begin, from the very next one on; what is in flight ends. False if it was paused already.';
 
+CREATE OR REPLACE FUNCTION messaging.people_checkin()
+ RETURNS SETOF messaging.due
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+    v_day date := messaging.local_date(v_now);
+begin
+    return query
+    select
+        p.id, p.phone, p.name, 'checkin', p.id::text, messaging.end_of_local_day(v_now),
+        jsonb_build_object(
+            'kind', case when c.title is not null then 'commitment' when l.was_low then 'low' else 'generic' end,
+            'title', c.title,
+            -- Which of the four generic texts: by person and day, so that asking twice asks the same.
+            'variant', get_byte(sha256(convert_to(p.id::text || v_day, 'UTF8')), 0) % 4,
+            'hour', extract(hour from v_now at time zone 'America/Sao_Paulo')::integer,
+            'day', v_day
+        )
+    from public.profiles as p
+    left join lateral (
+        select o.title from public.commitments as o
+        where o.user_id = p.user_id and o.completed is not true and coalesce(o.commitment_status, 'pending') = 'pending'
+        order by o.due_date nulls last, o.id
+        limit 1
+    ) as c on true
+    left join lateral (
+        select k.mood <= 2 or k.energy <= 2 as was_low from public.checkins as k
+        where k.user_id = p.user_id and k.created_at > v_now - interval '30 days'
+        order by k.created_at desc
+        limit 1
+    ) as l on true
+    where
+        p.status = 'active'
+        and coalesce(p.last_checkin_sent_at, '-infinity') <= v_now - interval '30 days'
+        and coalesce(messaging.last_wrote_at(p), p.created_at) <= v_now - interval '7 days'
+        and coalesce(p.last_reactivation_sent, '-infinity') <= v_now - interval '3 days'
+        and messaging.may_choose('checkin', p.id, p.phone, messaging.end_of_local_day(v_now))
+    order by p.id;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.people_checkin() is 'Audience of scheduled-checkin: active, silent (or here without a word) for 7 days, no check-in for 30 days, no reactivation for 3.';
+
+CREATE OR REPLACE FUNCTION messaging.people_commitment_followup()
+ RETURNS SETOF messaging.due
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    -- One message to a person: about the commitment that has been due for longest. The original did not look at the person's status.
+    return query
+    select
+        p.id, p.phone, p.name, 'commitment_followup', d.id::text, messaging.end_of_local_day(v_now),
+        jsonb_build_object(
+            'level', case
+                when messaging.local_date(d.due_date) = messaging.local_date(v_now) then 0
+                else least(coalesce(d.follow_up_count, 0) + 1, 3)
+            end,
+            'title', d.title, 'due_on', messaging.local_date(d.due_date), 'day', messaging.local_date(v_now)
+        )
+    from (
+        select distinct on (c.user_id) c.*
+        from public.commitments as c
+        where
+            c.completed is not true
+            and c.reminder_sent is not true
+            and coalesce(c.commitment_status, 'pending') = 'pending'
+            and c.due_date < messaging.end_of_local_day(v_now)
+        order by c.user_id, c.due_date, c.id
+    ) as d
+    inner join public.profiles as p on d.user_id = p.user_id
+    where
+        p.status in ('active', 'trial')
+        and not messaging.followed_up_today(p.user_id, v_now)
+        and messaging.may_choose('commitment_followup', p.id, p.phone, messaging.end_of_local_day(v_now))
+    order by p.id;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.people_commitment_followup() is 'Audience of scheduled-followup: one open commitment a person and day, due by the coming local midnight. level 0: due today; 1 to 3: overdue.';
+
+CREATE OR REPLACE FUNCTION messaging.people_content()
+ RETURNS SETOF messaging.due
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    return query
+    select
+        p.id, p.phone::text, p.name::text, k.purpose, concat_ws(':', p.id, k.episode, j.id), null::timestamptz,
+        jsonb_build_object(
+            'journey_id', j.id, 'journey_title', j.title, 'episode', k.episode, 'episodes', k.episodes,
+            'local_date', messaging.local_date(v_now)
+        ) || case k.purpose
+            when 'content' then jsonb_build_object(
+                'episode_title', e.title, 'stage_title', e.stage_title, 'essay', e.essay, 'hook', e.hook_to_next,
+                'first', k.episode = 1, 'last', k.episode >= k.episodes
+            )
+            else jsonb_build_object(
+                'next_journey_id', j.next_journey_id,
+                'next_journey_title', (select n.title from public.content_journeys as n where n.id = j.next_journey_id limit 1),
+                'other_journeys', (
+                    select coalesce(jsonb_agg(a.title order by a.title, a.id), '[]')
+                    from public.content_journeys as a
+                    where a.is_active and a.id <> j.id
+                )
+            )
+        end
+    from public.profiles as p
+    inner join public.content_journeys as j on p.current_journey_id = j.id
+    left join lateral (
+        select x.* from public.journey_episodes as x
+        where x.journey_id = j.id and x.episode_number = coalesce(p.current_episode, 0) + 1
+        order by x.id
+        limit 1
+    ) as e on true
+    cross join lateral (
+        select
+            coalesce(p.current_episode, 0) + 1 as episode,
+            -- What is written counts, also beyond what the journey says of itself.
+            (
+                select greatest(coalesce(j.total_episodes, 8), max(x.episode_number)) from public.journey_episodes as x
+                where x.journey_id = j.id
+            ) as episodes,
+            case when e.id is null then 'content_completed' else 'content' end as purpose
+    ) as k
+    where
+        p.status in ('active', 'trial')
+        and coalesce(p.last_content_sent_at < v_now - interval '60 hours', true)
+        -- A hole in the journey is no end of it: that person waits until the episode is written.
+        and (e.id is not null or k.episode > k.episodes)
+        and messaging.may_choose(k.purpose, p.id, p.phone)
+    order by p.id;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.people_content() is 'Audience: people on a journey whose last content is over 2.5 days old, with the next episode, or with the journey''s end (functions 2.6).';
+
+CREATE OR REPLACE FUNCTION messaging.people_conversation_followup()
+ RETURNS SETOF messaging.due
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    return query
+    select
+        p.id, p.phone, p.name, 'conversation_followup', format('%s@%s', p.id, messaging.conversation_mark(w.wrote_at)),
+        v_now + interval '2 hours',
+        jsonb_build_object(
+            'situation', s.situation, 'step', coalesce(f.followup_count, 0) + 1, 'mark', messaging.conversation_mark(w.wrote_at),
+            'context', f.conversation_context
+        )
+    from public.conversation_followups as f
+    inner join public.profiles as p on f.user_id = p.user_id
+    cross join lateral (select greatest(f.last_user_message_at, messaging.last_wrote_at(p)) as wrote_at) as w
+    cross join lateral (select messaging.conversation_situation(p.user_id, p.plan) as situation offset 0) as c
+    inner join (
+        values
+        ('session', interval '5 minutes', 4), ('ended', interval '6 hours', 1), ('deep', interval '4 hours', 1),
+        ('plan', interval '60 minutes', 2), ('plain', interval '30 minutes', 2)
+    ) as s (situation, rest, at_most) on c.situation = s.situation
+    where
+        p.status = 'active'
+        and f.closed_at is null
+        and f.last_user_message_at is not null
+        -- What was said before yesterday is not followed up but, one day, reactivated.
+        and w.wrote_at > v_now - interval '24 hours'
+        and greatest(w.wrote_at, f.last_followup_at) <= v_now - s.rest
+        and coalesce(f.followup_count, 0) < s.at_most
+        and not messaging.session_just_ended(p.user_id, v_now)
+        and messaging.may_choose('conversation_followup', p.id, p.phone, v_now + interval '2 hours')
+    order by p.id;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.people_conversation_followup() is 'Audience of conversation-followup: open conversations that rested long enough for their situation, and were not followed up often enough.';
+
+CREATE OR REPLACE FUNCTION messaging.people_reactivation()
+ RETURNS SETOF messaging.due
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    with missed as materialized (
+        select m.* from messaging.people_reactivation_missed() as m
+    )
+
+    select m.* from missed as m
+    union all
+    select s.* from messaging.people_reactivation_silent() as s
+    where s.profile_id not in (select m.profile_id from missed as m)
+$function$;
+-- executed by its owner only
+comment on function messaging.people_reactivation() is 'Audience of reactivation-check: both parts, each person in one of them.';
+
+CREATE OR REPLACE FUNCTION messaging.people_reactivation_missed()
+ RETURNS SETOF messaging.due
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    -- The latest missed session speaks for the earlier ones: effect_reactivation_missed closes them too.
+    return query
+    select distinct on (p.id)
+        p.id, p.phone, p.name, 'reactivation_missed', n.id::text, messaging.end_of_local_day(v_now),
+        jsonb_build_object(
+            'kind', 'missed', 'mark', floor(extract(epoch from n.scheduled_at))::bigint,
+            'missed_on', messaging.local_date(n.scheduled_at), 'missed_at', to_char(n.scheduled_at at time zone 'America/Sao_Paulo', 'HH24:MI')
+        )
+    from public.sessions as n
+    inner join public.profiles as p on n.user_id = p.user_id
+    where
+        p.status in ('active', 'trial')
+        and n.status = 'scheduled'
+        and n.started_at is null
+        and n.scheduled_at < v_now - interval '1 hour'
+        and coalesce(p.last_reactivation_sent, '-infinity') <= v_now - interval '24 hours'
+        and messaging.may_choose('reactivation_missed', p.id, p.phone, messaging.end_of_local_day(v_now))
+    order by p.id, n.scheduled_at desc, n.id;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.people_reactivation_missed() is 'First part of reactivation-check: a session still scheduled and more than an hour late, nobody written to within 24 hours; one a person.';
+
+CREATE OR REPLACE FUNCTION messaging.people_reactivation_silent()
+ RETURNS SETOF messaging.due
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    return query
+    select
+        p.id, p.phone, p.name, 'reactivation', p.id::text, messaging.end_of_local_day(v_now),
+        jsonb_build_object('kind', 'silent', 'stage', g.days, 'mark', floor(extract(epoch from messaging.last_wrote_at(p)))::bigint)
+    from public.profiles as p
+    cross join lateral (
+        select case when messaging.last_wrote_at(p) <= v_now - interval '7 days' then 7 else 3 end as days
+    ) as g
+    where
+        p.status = 'active'
+        and messaging.last_wrote_at(p) < v_now - interval '3 days'
+        -- Once in each stage of a silence (bug 17): nothing went out since the stage began.
+        and coalesce(p.last_reactivation_sent, '-infinity') < messaging.last_wrote_at(p) + make_interval(days => g.days)
+        and coalesce(p.last_reactivation_sent, '-infinity') <= v_now - interval '24 hours'
+        -- The check-in asked just now: not both.
+        and coalesce(p.last_checkin_sent_at, '-infinity') <= v_now - interval '3 days'
+        and not messaging.has_session_ahead(p.user_id, v_now)
+        and messaging.may_choose('reactivation', p.id, p.phone, messaging.end_of_local_day(v_now))
+    order by p.id;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.people_reactivation_silent() is 'Second part of reactivation-check: active, wrote once and not for 3 days, no session ahead; once at 3 to 6 days and once from 7 on.';
+
+CREATE OR REPLACE FUNCTION messaging.people_schedule_renewal()
+ RETURNS SETOF messaging.due
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+    v_month date := date_trunc('month', messaging.local_date(v_now))::date;
+begin
+    return query
+    select
+        p.id, p.phone::text, p.name::text, 'schedule_renewal', p.id::text, null::timestamptz,
+        jsonb_build_object('sessions_per_month', c.sessions_per_month, 'month', v_month)
+    from public.profiles as p
+    cross join lateral (
+        select max(k.sessions_per_month) as sessions_per_month from public.plan_configs as k where k.plan = p.plan
+    ) as c
+    where
+        p.status = 'active'
+        and c.sessions_per_month > 0
+        and not messaging.books_this_month(p.user_id, v_now)
+        and coalesce(messaging.local_date(p.schedule_renewal_sent_at) < v_month, true)
+        and messaging.may_choose('schedule_renewal', p.id, p.phone)
+    order by p.id;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.people_schedule_renewal() is 'Audience: active people whose plan has sessions, with none to come this local month, once a month (functions 2.15).';
+
+CREATE OR REPLACE FUNCTION messaging.people_schedule_setup()
+ RETURNS SETOF messaging.due
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    return query
+    select
+        p.id, p.phone::text, p.name::text, 'schedule_setup', p.id::text, null::timestamptz,
+        jsonb_build_object('sessions_per_month', c.sessions_per_month, 'local_date', messaging.local_date(v_now))
+    from public.profiles as p
+    cross join lateral (
+        select max(k.sessions_per_month) as sessions_per_month from public.plan_configs as k where k.plan = p.plan
+    ) as c
+    where
+        p.status = 'active'
+        and p.needs_schedule_setup
+        and c.sessions_per_month > 0
+        -- By days, not hours: the run is at ten, and last time's turn came some minutes later.
+        and coalesce(messaging.local_date(p.schedule_setup_sent_at) <= messaging.local_date(v_now) - 3, true)
+        and messaging.may_choose('schedule_setup', p.id, p.phone)
+    order by p.id;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.people_schedule_setup() is 'Audience: active people whose plan has sessions and who never said their days and times, every third day (functions 2.15).';
+
+CREATE OR REPLACE FUNCTION messaging.people_session_messages()
+ RETURNS SETOF messaging.due
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    return query
+    with upcoming as (
+        select s.* from public.sessions as s
+        where
+            s.status = 'scheduled'
+            and s.started_at is null
+            and s.scheduled_at > v_now - interval '15 minutes'
+            and s.scheduled_at <= v_now + interval '24 hours'
+    ),
+
+    ended as (
+        select s.* from public.sessions as s
+        where
+            s.status = 'completed'
+            and s.ended_at <= v_now - interval '5 minutes'
+            -- The answer to a rating is read for a day; and an adopted project's past stays silent.
+            and s.ended_at > v_now - interval '24 hours'
+    ),
+
+    -- One word per session and run: the windows of the reminders do not overlap, and the start is not asked for beside the 15 minutes.
+    words (session_id, purpose, expires_at) as (
+        select u.id, 'session_24h', null::timestamptz from upcoming as u
+        where
+            u.reminder_24h_sent is not true
+            and u.scheduled_at >= v_now + interval '23 hours'
+        union all
+        select u.id, 'session_1h', u.scheduled_at - interval '15 minutes' from upcoming as u
+        where
+            u.reminder_1h_sent is not true
+            and u.scheduled_at <= v_now + interval '60 minutes'
+            and u.scheduled_at > v_now + interval '15 minutes'
+        union all
+        select u.id, 'session_15m', u.scheduled_at from upcoming as u
+        where
+            u.reminder_15m_sent is not true
+            and u.scheduled_at <= v_now + interval '15 minutes'
+            and u.scheduled_at > v_now
+        union all
+        select u.id, 'session_start', u.scheduled_at + interval '10 minutes' from upcoming as u
+        where
+            u.session_start_notified is not true
+            and u.scheduled_at <= v_now + interval '3 minutes'
+            and u.scheduled_at > v_now - interval '10 minutes'
+            and (u.reminder_15m_sent or u.scheduled_at <= v_now)
+        union all
+        select u.id, 'session_nudge', u.scheduled_at + interval '15 minutes' from upcoming as u
+        where
+            u.session_start_notified
+            and u.scheduled_at <= v_now - interval '10 minutes'
+        union all
+        select s.id, 'session_missed', null from public.sessions as s
+        where
+            messaging.session_overdue(s, v_now) = 'session_missed'
+            and s.scheduled_at > v_now - interval '24 hours'
+        union all
+        select s.id, 'session_abandoned', null from public.sessions as s
+        where
+            messaging.session_overdue(s, v_now) = 'session_abandoned'
+            and messaging.session_over_at(s) > v_now - interval '24 hours'
+        union all
+        select e.id, 'session_summary', null from ended as e
+        where
+            e.post_session_sent is not true
+            and btrim(e.session_summary) <> ''
+        union all
+        select e.id, 'session_rating', null from ended as e
+        where
+            e.post_session_sent
+            and e.rating_requested is not true
+            and not exists (select from public.session_ratings as r where r.session_id = e.id)
+    )
+
+    select
+        p.id, p.phone::text, p.name::text, w.purpose, messaging.session_subject(s), w.expires_at, messaging.session_facts(s, w.purpose)
+    from words as w
+    inner join public.sessions as s on w.session_id = s.id
+    inner join public.profiles as p on s.user_id = p.user_id
+    where messaging.may_choose(w.purpose, p.id, p.phone, w.expires_at)
+    -- Whose window closes first goes first.
+    order by w.expires_at, s.scheduled_at, s.id;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.people_session_messages() is 'Who is due for a word about a session now: its reminders (24 h, 1 h, 15 minutes, start, nudge), its end where nobody ended it, its summary, its rating.';
+
+CREATE OR REPLACE FUNCTION messaging.people_weekly_report()
+ RETURNS SETOF messaging.due
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+    -- The week from Monday that is (nearly) over: from Thursday on this one, until Wednesday the one before. So a late run, or a
+    -- second one, tells of the same week under the same key.
+    v_week date := date_trunc('week', (v_now at time zone 'America/Sao_Paulo') - interval '3 days')::date;
+    v_from timestamptz := v_week::timestamp at time zone 'America/Sao_Paulo';
+    v_to timestamptz := (v_week + 7)::timestamp at time zone 'America/Sao_Paulo';
+begin
+    return query
+    with written as (
+        select
+            m.user_id,
+            count(*) as total,
+            count(*) filter (where m.created_at >= v_from and m.created_at < v_to) as week
+        from public.messages as m
+        group by m.user_id
+    ), held as (
+        select
+            s.user_id,
+            count(*) as total,
+            sum(
+                case
+                    when s.ended_at >= v_from and s.ended_at < v_to and jsonb_typeof(to_jsonb(s.key_insights)) = 'array'
+                        then jsonb_array_length(to_jsonb(s.key_insights))
+                    else 0
+                end
+            ) as insights
+        from public.sessions as s
+        where s.status = 'completed'
+        group by s.user_id
+    )
+
+    select
+        p.id, p.phone::text, p.name::text, 'weekly_report', p.id::text, null::timestamptz,
+        jsonb_build_object(
+            'week_start', v_week, 'since', v_from,
+            'messages_total', coalesce(w.total, 0), 'messages_week', coalesce(w.week, 0),
+            'insights', coalesce(h.insights, 0), 'sessions_completed', coalesce(h.total, 0),
+            'journey_title', j.title, 'episode', coalesce(p.current_episode, 0), 'episodes', coalesce(j.total_episodes, 8),
+            'percent', least(round(100.0 * coalesce(p.current_episode, 0) / greatest(coalesce(j.total_episodes, 8), 1)), 100),
+            'journeys_completed', coalesce(p.journeys_completed, 0)
+        )
+    from public.profiles as p
+    left join written as w on p.user_id = w.user_id
+    left join held as h on p.user_id = h.user_id
+    left join public.content_journeys as j on p.current_journey_id = j.id
+    where
+        p.status = 'active'
+        and not exists (select from public.sessions as s where s.user_id = p.user_id and s.status = 'in_progress')
+        and coalesce(messaging.last_wrote_at(p) <= v_now - interval '10 minutes', true)
+        and messaging.may_choose('weekly_report', p.id, p.phone)
+    order by p.id;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.people_weekly_report() is 'Audience: active people who are not talking to us right now, with the figures of the local week from Monday (functions 2.5).';
+
 CREATE OR REPLACE FUNCTION messaging.phone_key(p_phone text)
  RETURNS text
  LANGUAGE sql
@@ -2618,6 +5112,29 @@ CREATE OR REPLACE FUNCTION messaging.phone_key(p_phone text)
 RETURN (SELECT CASE WHEN (d.digits ~ '^55[1-9]{2}9[6-9][0-9]{7}$'::text) THEN ("left"(d.digits, 4) || "right"(d.digits, 8)) ELSE d.digits END AS digits FROM (SELECT regexp_replace(split_part(phone_key.p_phone, '@'::text, 1), '[^0-9]'::text, ''::text, 'g'::text) AS digits) d);
 grant execute on function messaging.phone_key(text) to service_role;
 comment on function messaging.phone_key(text) is 'One key per person, from a phone with its country code: the 12- and 13-digit forms of a Brazilian phone give the same.';
+
+CREATE OR REPLACE FUNCTION messaging.plain_words(p_text text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+RETURN ((' '::text || btrim(regexp_replace(regexp_replace(lower(regexp_replace(NORMALIZE(p_text, NFKD), '[\u0300-\u036f]'::text, ''::text, 'g'::text)), '([a-z])\1{2,}'::text, '\1'::text, 'g'::text), '[^a-z0-9]+'::text, ' '::text, 'g'::text))) || ' '::text);
+-- executed by its owner only
+comment on function messaging.plain_words(text) is 'The words of a text in lower case without accents, one space around each, for matching whole ones.';
+
+CREATE OR REPLACE FUNCTION messaging.plan_sessions(p_plan text)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    -- The app's table decides; where it has no row, the plans that the original was sold with (functions 1.3).
+    select coalesce(
+        (select max(c.sessions_per_month) from public.plan_configs as c where c.plan = p_plan),
+        case p_plan when 'direcao' then 4 when 'transformacao' then 8 else 0 end
+    )
+$function$;
+-- executed by its owner only
+comment on function messaging.plan_sessions(text) is 'How many sessions a month this plan has; 0 for a plan that nobody knows.';
 
 CREATE OR REPLACE FUNCTION messaging.pool_overview()
  RETURNS TABLE(instance_id uuid, name text, provider text, in_pool boolean, is_default boolean, status text, halted_reason text, accepts_new boolean, people integer, seats integer, over_seats boolean, gap_min_s numeric, gap_max_s numeric, replies bigint, timed bigint, bulk bigint, held bigint, unknown bigint, in_flight bigint, accepted_hour bigint, next_send_at timestamp with time zone, queue_empty_at timestamp with time zone, last_accepted_at timestamp with time zone)
@@ -2646,6 +5163,20 @@ AS $function$
                     order by o.not_before desc, o.id desc
                     limit 1
                 )
+                union all
+                (
+                    select o.id from messaging.outbox as o
+                    where o.instance_id = i.id and o.lane = 'timed' and o.dispatch_state = 'draft'
+                    order by o.not_before desc, o.id desc
+                    limit 1
+                )
+                union all
+                (
+                    select o.id from messaging.outbox as o
+                    where o.instance_id = i.id and o.lane = 'bulk' and o.dispatch_state = 'draft'
+                    order by o.not_before desc, o.id desc
+                    limit 1
+                )
             ) as l
         ),
         a.last_accepted_at
@@ -2654,15 +5185,15 @@ AS $function$
     cross join lateral (
         select
             count(*) filter (where o.dispatch_state = 'queued' and o.lane = 'reply') as replies,
-            count(*) filter (where o.dispatch_state = 'queued' and o.lane = 'timed') as timed,
-            count(*) filter (where o.dispatch_state = 'queued' and o.lane = 'bulk') as bulk,
+            count(*) filter (where o.dispatch_state in ('draft', 'queued') and o.lane = 'timed') as timed,
+            count(*) filter (where o.dispatch_state in ('draft', 'queued') and o.lane = 'bulk') as bulk,
             count(*) filter (where o.dispatch_state = 'held') as held,
             count(*) filter (where o.dispatch_state = 'unknown') as unknown,
             count(*) filter (where o.dispatch_state in ('leased', 'sending')) as in_flight
         from messaging.outbox as o
         where
             o.instance_id = i.id
-            and o.dispatch_state in ('queued', 'held', 'unknown', 'leased', 'sending')
+            and o.dispatch_state in ('draft', 'queued', 'held', 'unknown', 'leased', 'sending')
     ) as q
     cross join lateral (
         select
@@ -2674,7 +5205,8 @@ AS $function$
     order by i.is_default desc, i.name
 $function$;
 grant execute on function messaging.pool_overview() to service_role;
-comment on function messaging.pool_overview() is 'The pool as a table, one row per number: health, people and seats, queue by lane, next slot (null: now), and when the queue should be empty.';
+comment on function messaging.pool_overview() is 'The pool as a table, one row per number: health, people and seats, queue by lane (drafts among them),
+next slot (null: now), and when the queue should be empty.';
 
 CREATE OR REPLACE FUNCTION messaging.profile_of_user(p_user_id uuid)
  RETURNS uuid
@@ -2686,6 +5218,19 @@ AS $function$
 $function$;
 grant execute on function messaging.profile_of_user(uuid) to service_role;
 comment on function messaging.profile_of_user(uuid) is 'The profile of the app''s user id; null when there is none.';
+
+CREATE OR REPLACE FUNCTION messaging.quiet_hour()
+ RETURNS integer
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select extract(hour from n.at at time zone 'America/Sao_Paulo')::integer
+    from (select messaging.clock() as at) as n
+    where messaging.quiet_until(n.at, 'America/Sao_Paulo') is not null
+$function$;
+grant execute on function messaging.quiet_hour() to service_role;
+comment on function messaging.quiet_hour() is 'The hour in São Paulo while the quiet hours last; null by day.';
 
 CREATE OR REPLACE FUNCTION messaging.quiet_until(p_at timestamp with time zone, p_time_zone text)
  RETURNS timestamp with time zone
@@ -2715,6 +5260,28 @@ $function$;
 grant execute on function messaging.ready_in_s() to service_role;
 comment on function messaging.ready_in_s() is 'Seconds until the next number is due, by the database''s clock; null when none has anything to do. A worker sleeps so long.';
 
+CREATE OR REPLACE FUNCTION messaging.recent_messages(p_profile_id uuid, p_since timestamp with time zone DEFAULT NULL::timestamp with time zone, p_limit integer DEFAULT 50)
+ RETURNS TABLE(role text, content text, created_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select r.role, r.content, r.created_at from (
+        select
+            m.role::text as role,
+            m.content,
+            m.created_at
+        from public.messages as m
+        inner join public.profiles as p on m.user_id = p.user_id
+        where p.id = p_profile_id and m.created_at >= coalesce(p_since, '-infinity')
+        order by m.created_at desc
+        limit p_limit
+    ) as r
+    order by r.created_at
+$function$;
+grant execute on function messaging.recent_messages(uuid,timestamp with time zone,integer) to service_role;
+comment on function messaging.recent_messages(uuid,timestamp with time zone,integer) is 'What was lately said with a person, oldest first: what an agent reads before it writes.';
+
 CREATE OR REPLACE FUNCTION messaging.recent_moves(p_after_id bigint DEFAULT 0, p_limit integer DEFAULT 100)
  RETURNS TABLE(history_id bigint, message_id bigint, instance_name text, purpose text, to_state text, happened_at timestamp with time zone, phone_tail text, reason text)
  LANGUAGE sql
@@ -2735,6 +5302,40 @@ AS $function$
 $function$;
 grant execute on function messaging.recent_moves(bigint,integer) to service_role;
 comment on function messaging.recent_moves(bigint,integer) is 'The latest moves after a history id, oldest first: what a live view shows.';
+
+CREATE OR REPLACE FUNCTION messaging.recent_runs(p_limit integer DEFAULT 1)
+ RETURNS TABLE(function_name text, first_seen_at timestamp with time zone, run_id text, slot_at timestamp with time zone, worker text, taken_count integer, started_at timestamp with time zone, finished_at timestamp with time zone, answer jsonb, error text, run_state text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        s.function_name, s.first_seen_at,
+        s.function_name || ':' || to_char(r.slot at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"'),
+        r.slot, r.worker, r.taken_count, r.started_at, r.finished_at, r.answer, r.error,
+        case
+            when r.slot is null then 'never'
+            when r.finished_at is not null and r.error is null then 'done'
+            when r.finished_at is not null then 'failed'
+            when r.leased_until > messaging.clock() and r.error is null then 'running'
+            when exists (
+                select from messaging.schedule_runs as n where n.function_name = r.function_name and n.slot > r.slot
+            ) then 'overtaken'
+            when r.taken_count >= 3 and r.leased_until <= messaging.clock() then 'failed'
+            else 'waiting'
+        end
+    from messaging.schedules as s
+    left join lateral (
+        select l.* from messaging.schedule_runs as l
+        where l.function_name = s.function_name
+        order by l.slot desc
+        limit p_limit
+    ) as r on true
+    order by s.function_name, r.slot desc
+$function$;
+grant execute on function messaging.recent_runs(integer) to service_role;
+comment on function messaging.recent_runs(integer) is 'The latest runs of each function, newest first. run_state: running, done, waiting (to be tried again), overtaken (by a newer
+slot, before it was tried again), failed (three times, or died three times), never (it has not run yet).';
 
 CREATE OR REPLACE FUNCTION messaging.record_attempt(p_attempt_id bigint, p_outcome text, p_provider_message_id text DEFAULT NULL::text, p_provider_queue_id text DEFAULT NULL::text, p_http_status integer DEFAULT NULL::integer, p_detail text DEFAULT NULL::text, p_halt_reason text DEFAULT NULL::text, p_retry_after_s numeric DEFAULT NULL::numeric)
  RETURNS TABLE(recorded boolean, dispatch_state text, message_id bigint)
@@ -2995,23 +5596,26 @@ AS $function$
 #variable_conflict use_column
 declare
     v_effect messaging.failed_effects;
+    v_lock_timeout text := current_setting('lock_timeout');
 begin
     for v_effect in
         select e.* from messaging.failed_effects as e
         where e.succeeded_at is null
-        order by e.id
+        order by e.retried_at nulls first, e.id
         limit p_limit
         for no key update skip locked
     loop
         effect_id := v_effect.id;
         message_id := v_effect.message_id;
         begin
+            perform set_config('lock_timeout', '1s', true);
             execute format('select messaging.%I($1)', v_effect.effect) using v_effect.message_id;
             succeeded := true;
         exception
             when others then
                 succeeded := false;
         end;
+        perform set_config('lock_timeout', v_lock_timeout, true);
         update messaging.failed_effects as e
         set
             retried_at = messaging.clock(),
@@ -3022,7 +5626,59 @@ begin
 end
 $function$;
 grant execute on function messaging.retry_effects(integer) to service_role;
-comment on function messaging.retry_effects(integer) is 'Tries the failed effects again, oldest first; says of each whether it worked.';
+comment on function messaging.retry_effects(integer) is 'Tries the failed effects again, those first that were tried longest ago; says of each whether it worked. Asked every 30 s by workers.';
+
+CREATE OR REPLACE FUNCTION messaging.rule_against(p_purpose text, p_profile_id uuid, p_agency_id uuid, p_phone_key text, p_time_zone text, p_now timestamp with time zone)
+ RETURNS messaging.verdict
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_rules messaging.purposes;
+    v_profile public.profiles;
+    v_until timestamptz;
+begin
+    select p.* into v_rules from messaging.purposes as p where p.purpose = p_purpose;
+
+    if v_rules.opt_out and exists (
+        select from messaging.opt_outs as x
+        where x.phone_key = p_phone_key and x.agency_id is not distinct from p_agency_id and x.opted_in_at is null
+    ) then
+        return ('withdraw', null, 'the person opted out')::messaging.verdict;
+    end if;
+
+    if p_profile_id is not null and (v_rules.silence is not null or v_rules.do_not_disturb) then
+        select p.* into v_profile from public.profiles as p where p.id = p_profile_id;
+        if coalesce(messaging.last_wrote_at(v_profile), v_profile.created_at) < p_now - v_rules.silence then
+            return ('withdraw', null, 'the person has not written for ' || v_rules.silence)::messaging.verdict;
+        end if;
+        if v_rules.do_not_disturb and v_profile.do_not_disturb_until > p_now then
+            return ('wait', v_profile.do_not_disturb_until, 'do-not-disturb')::messaging.verdict;
+        end if;
+    end if;
+
+    if v_rules.do_not_disturb then
+        select t.until into v_until
+        from messaging.takeovers as t
+        where t.phone_key = p_phone_key and t.agency_id is not distinct from p_agency_id and t.until > p_now;
+        if v_until is not null then
+            return ('wait', v_until, 'human takeover')::messaging.verdict;
+        end if;
+    end if;
+
+    if v_rules.quiet_hours then
+        v_until := messaging.quiet_until(p_now, p_time_zone);
+        if v_until is not null then
+            return ('wait', v_until, 'quiet hours')::messaging.verdict;
+        end if;
+    end if;
+    return ('go', null, null)::messaging.verdict;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.rule_against(text,uuid,uuid,text,text,timestamp with time zone) is 'The rule that speaks against writing to this person now, for this kind of message: withdraw (opt-out, silence), wait until (do-not-disturb, human
+takeover, quiet hours), or go. The one place of these rules.';
 
 CREATE OR REPLACE FUNCTION messaging.run_effect(p_message_id bigint)
  RETURNS boolean
@@ -3034,7 +5690,7 @@ declare
     v_effect text;
     v_lock_timeout text;
 begin
-    select p.on_accepted into v_effect
+    select case o.dispatch_state when 'rejected' then p.on_rejected else p.on_accepted end into v_effect
     from messaging.outbox as o
     inner join messaging.purposes as p on o.purpose = p.purpose
     where o.id = p_message_id;
@@ -3058,7 +5714,207 @@ begin
 end
 $function$;
 -- executed by its owner only
-comment on function messaging.run_effect(bigint) is 'Writes into the app what an accepted message of this purpose means; a failure is kept in failed_effects, never raised.';
+comment on function messaging.run_effect(bigint) is 'Writes into the app what an accepted (or rejected) message of this purpose means; a failure is kept in failed_effects, never raised.';
+
+CREATE OR REPLACE FUNCTION messaging.run_forecast(p_run_id text)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select max(messaging.forecast(l.id))
+    from (
+        select distinct on (o.instance_id, o.lane) o.id
+        from messaging.outbox as o
+        where o.run_id = p_run_id and o.dispatch_state in ('draft', 'queued')
+        order by o.instance_id, o.lane, o.not_before desc, o.id desc
+    ) as l
+$function$;
+grant execute on function messaging.run_forecast(text) to service_role;
+comment on function messaging.run_forecast(text) is 'When the last message of a run should leave, of those on numbers that can send; null when none waits.';
+
+CREATE OR REPLACE FUNCTION messaging.see_schedules(p_functions text[])
+ RETURNS TABLE(seen_at timestamp with time zone, new_functions integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+begin
+    seen_at := messaging.clock();
+    -- In order: two workers that start together would otherwise wait for each other. Without a write where all are known.
+    insert into messaging.schedules (function_name, first_seen_at)
+    select distinct
+        f.name, seen_at
+    from unnest(p_functions) as f (name)
+    where f.name <> '' and not exists (select from messaging.schedules as s where s.function_name = f.name)
+    order by f.name
+    on conflict (function_name) do nothing;
+    get diagnostics new_functions = row_count;
+    return next;
+end
+$function$;
+grant execute on function messaging.see_schedules(text[]) to service_role;
+comment on function messaging.see_schedules(text[]) is 'Notes functions that have a schedule (how many were new), and says what time it is. What was due before a function was first seen is not run.';
+
+CREATE OR REPLACE FUNCTION messaging.session_ending(p_session public.sessions)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case when count(*) <= 1 then 'silent' when count(*) <= 4 then 'short' else 'long' end
+    from public.messages as m
+    where
+        m.user_id = p_session.user_id and m.role = 'user'
+        and m.created_at >= coalesce(p_session.started_at, p_session.scheduled_at)
+$function$;
+-- executed by its owner only
+comment on function messaging.session_ending(public.sessions) is 'How an abandoned session went, by the person''s messages since it began: silent (0-1), short (2-4), long (5 and more).';
+
+CREATE OR REPLACE FUNCTION messaging.session_facts(p_session public.sessions, p_purpose text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select jsonb_build_object(
+        'session_id', p_session.id,
+        'date', to_char(p_session.scheduled_at at time zone 'America/Sao_Paulo', 'DD/MM'),
+        'time', to_char(p_session.scheduled_at at time zone 'America/Sao_Paulo', 'HH24:MI')
+    ) || case p_purpose
+        when 'session_24h' then jsonb_build_object(
+            'last_summary', (
+                select left(btrim(x.session_summary), 150) from public.sessions as x
+                where x.user_id = p_session.user_id and x.status = 'completed' and btrim(x.session_summary) <> ''
+                order by coalesce(x.ended_at, x.scheduled_at) desc
+                limit 1
+            ),
+            'commitments', array(
+                select c.title from public.commitments as c
+                where
+                    c.user_id = p_session.user_id and c.completed is not true
+                    and coalesce(c.commitment_status::text, 'pending') = 'pending'
+                order by c.due_date nulls last, c.created_at
+                limit 3
+            )
+        )
+        when 'session_abandoned' then jsonb_build_object('ending', messaging.session_ending(p_session))
+        when 'session_summary' then jsonb_build_object(
+            'summary', btrim(p_session.session_summary),
+            'insights', messaging.session_lines(to_jsonb(p_session.key_insights)),
+            'commitments', messaging.session_lines(to_jsonb(p_session.commitments)),
+            'began_at', coalesce(p_session.started_at, p_session.scheduled_at),
+            'ended_at', p_session.ended_at
+        )
+        else '{}'
+    end
+$function$;
+-- executed by its owner only
+comment on function messaging.session_facts(public.sessions,text) is 'What the text of a word needs: date and time in São Paulo; for 24 h the last summary (150 characters) and three open commitments; and so on.';
+
+CREATE OR REPLACE FUNCTION messaging.session_just_ended(p_user_id uuid, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select exists (
+        select from public.sessions as n where n.user_id = p_user_id and n.ended_at > p_now - interval '60 minutes'
+    )
+$function$;
+-- executed by its owner only
+comment on function messaging.session_just_ended(uuid,timestamp with time zone) is 'Whether a session of the person ended within 60 minutes (bug 16).';
+
+CREATE OR REPLACE FUNCTION messaging.session_lines(p_list jsonb)
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select array(
+        select left((array_agg(l.line order by l.place))[1], 200)
+        from (
+            select
+                e.ordinality as place,
+                btrim(case jsonb_typeof(e.value)
+                    when 'string' then e.value #>> '{}'
+                    when 'object' then coalesce(e.value ->> 'title', e.value ->> 'text', e.value ->> 'description')
+                end) as line
+            from jsonb_array_elements(case jsonb_typeof(p_list) when 'array' then p_list else '[]' end) with ordinality as e
+        ) as l
+        where l.line <> ''
+        group by lower(l.line)
+        order by min(l.place)
+        limit 10
+    )
+$function$;
+-- executed by its owner only
+comment on function messaging.session_lines(jsonb) is 'The app''s list of insights or commitments as lines, whether it holds strings or objects: each once, at most ten of 200 characters.';
+
+CREATE OR REPLACE FUNCTION messaging.session_of(p_subject_id text)
+ RETURNS public.sessions
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select s.* from public.sessions as s
+    where s.id = split_part(p_subject_id, '@', 1)::uuid and messaging.session_subject(s) = p_subject_id
+$function$;
+-- executed by its owner only
+comment on function messaging.session_of(text) is 'The session of a subject; null when it is gone or was moved to another time.';
+
+CREATE OR REPLACE FUNCTION messaging.session_of_message(p_message_id bigint)
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select (messaging.session_of(o.subject_id)).id from messaging.outbox as o where o.id = p_message_id
+$function$;
+-- executed by its owner only
+comment on function messaging.session_of_message(bigint) is 'The session that a message is about, as long as it still is at the time that the message says.';
+
+CREATE OR REPLACE FUNCTION messaging.session_over_at(p_session public.sessions)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+RETURN ((COALESCE((p_session).started_at, (p_session).scheduled_at) + make_interval(mins => COALESCE((p_session).duration_minutes, 45))) + '00:30:00'::interval);
+-- executed by its owner only
+comment on function messaging.session_over_at(public.sessions) is 'From when on a session in progress counts as abandoned: half an hour beyond its end.';
+
+CREATE OR REPLACE FUNCTION messaging.session_overdue(p_session public.sessions, p_now timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+RETURN CASE WHEN (((p_session).status = 'scheduled'::text) AND ((p_session).started_at IS NULL) AND (p_session).session_start_notified AND ((p_session).scheduled_at < (p_now - '00:30:00'::interval))) THEN 'session_missed'::text WHEN (((p_session).status = 'in_progress'::text) AND (messaging.session_over_at(p_session) < p_now)) THEN 'session_abandoned'::text ELSE NULL::text END;
+-- executed by its owner only
+comment on function messaging.session_overdue(public.sessions,timestamp with time zone) is 'session_missed (announced, not begun, more than 30 minutes late), session_abandoned (begun, never ended), or null: nothing to close.';
+
+CREATE OR REPLACE FUNCTION messaging.session_subject(p_session public.sessions)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+RETURN ((((p_session).id)::text || '@'::text) || ((EXTRACT(epoch FROM (p_session).scheduled_at))::bigint)::text);
+-- executed by its owner only
+comment on function messaging.session_subject(public.sessions) is 'The subject_id of a session at its present time: another time is another subject.';
+
+CREATE OR REPLACE FUNCTION messaging.session_word(p_session public.sessions, p_purpose text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select o.facts
+    from messaging.outbox as o
+    inner join public.profiles as p on o.profile_id = p.id
+    where
+        p.user_id = p_session.user_id and o.purpose = p_purpose
+        and o.subject_id = messaging.session_subject(p_session)
+    limit 1
+$function$;
+-- executed by its owner only
+comment on function messaging.session_word(public.sessions,text) is 'The facts of the message that was enqueued for this session; null where there is none.';
 
 CREATE OR REPLACE FUNCTION messaging.set_accepts_new(p_instance_id uuid, p_accepts_new boolean, p_by text, p_why text DEFAULT NULL::text)
  RETURNS void
@@ -3281,6 +6137,19 @@ $function$;
 -- executed by its owner only
 comment on function messaging.settle_expired(uuid,timestamp with time zone) is 'leased -> queued and sending -> unknown for leases that ran out (its sender locked). Never a resend: nobody knows.';
 
+CREATE OR REPLACE FUNCTION messaging.settle_stripe_event(p_event_id text, p_profile_id uuid, p_outcome text, p_applied boolean)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    update messaging.stripe_events as e
+    set profile_id = p_profile_id, outcome = p_outcome, applied = p_applied
+    where e.event_id = p_event_id
+$function$;
+-- executed by its owner only
+comment on function messaging.settle_stripe_event(text,uuid,text,boolean) is 'Says what an event came to, and for whom.';
+
 CREATE OR REPLACE FUNCTION messaging.sign_change(p_by text, p_why text)
  RETURNS void
  LANGUAGE plpgsql
@@ -3366,6 +6235,75 @@ $function$;
 grant execute on function messaging.standing() to service_role;
 comment on function messaging.standing() is 'Whether everything is paused, by whom and why, and how many effects wait to be retried.';
 
+CREATE OR REPLACE FUNCTION messaging.stripe_profile(p_subscription_id text, p_phone text, p_customer_id text)
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select coalesce(
+        (
+            select e.profile_id from messaging.stripe_events as e
+            inner join public.profiles as p on e.profile_id = p.id
+            where e.subscription_id = p_subscription_id
+            order by e.created_at desc, e.event_id desc
+            limit 1
+        ),
+        messaging.find_profile(p_phone),
+        (
+            select p.id from public.profiles as p
+            where p.stripe_customer_id = p_customer_id
+            order by case p.status when 'active' then 0 else 1 end, p.updated_at desc nulls last, p.id
+            limit 1
+        )
+    )
+$function$;
+grant execute on function messaging.stripe_profile(text,text,text) to service_role;
+comment on function messaging.stripe_profile(text,text,text) is 'Whose subscription this is: who bought it, else who has the phone, else who is this customer. Null: nobody we know.';
+
+CREATE OR REPLACE FUNCTION messaging.take_drafts(p_worker text, p_limit integer DEFAULT 4, p_lease_s double precision DEFAULT 60)
+ RETURNS TABLE(message_id bigint, compose_token uuid, compose text, compose_count integer, purpose text, content jsonb, facts jsonb, profile_id uuid, profile_name text, subject_id text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_now timestamptz := messaging.clock();
+    v_ids bigint[];
+begin
+    perform messaging.require(coalesce(p_worker, '') <> '', 'a worker gives its name');
+    perform messaging.require(p_limit between 1 and 100, 'a worker takes 1 to 100 drafts');
+    perform messaging.require(p_lease_s between 0 and 3600, 'a draft is leased for 0 to 3600 seconds');
+    -- No sender is locked: composing moves nothing, and whoever withdraws or ends a draft meanwhile wins.
+    v_ids := array(
+        select o.id from messaging.outbox as o
+        where o.dispatch_state = 'draft' and (o.compose_until is null or o.compose_until <= v_now)
+        order by o.not_before, o.id
+        limit p_limit
+        for no key update skip locked
+    );
+    return query
+    with taken as (
+        update messaging.outbox as o
+        set
+            compose_token = gen_random_uuid(), compose_until = v_now + make_interval(secs => p_lease_s),
+            compose_count = o.compose_count + 1
+        where o.id = any(v_ids) and o.dispatch_state = 'draft'
+        returning o.*
+    )
+
+    select
+        t.id, t.compose_token, t.compose, t.compose_count, t.purpose, t.content, t.facts,
+        t.profile_id, p.name, t.subject_id
+    from taken as t
+    left join public.profiles as p on t.profile_id = p.id
+    order by t.not_before, t.id;
+end
+$function$;
+grant execute on function messaging.take_drafts(text,integer,double precision) to service_role;
+comment on function messaging.take_drafts(text,integer,double precision) is 'Up to p_limit drafts to compose, those first that are due first, leased; a lost worker''s come again when its lease is over.';
+
 CREATE OR REPLACE FUNCTION messaging.take_health_checks(p_every_s double precision DEFAULT 60, p_limit integer DEFAULT 50)
  RETURNS TABLE(instance_id uuid, instance_name text, provider text, zapi_instance_id text, zapi_token text, zapi_client_token text)
  LANGUAGE plpgsql
@@ -3397,6 +6335,79 @@ $function$;
 grant execute on function messaging.take_health_checks(double precision,integer) to service_role;
 comment on function messaging.take_health_checks(double precision,integer) is 'The numbers whose state was not asked for so long, each to one worker only. Paused, banned and restricted ones are left alone.';
 
+CREATE OR REPLACE FUNCTION messaging.take_over(p_agency_id uuid, p_phone_key text, p_for_s double precision)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    insert into messaging.takeovers as t (agency_id, phone_key, until)
+    values (p_agency_id, p_phone_key, messaging.clock() + make_interval(secs => p_for_s))
+    on conflict (phone_key, agency_id) do update set until = greatest(t.until, excluded.until)
+$function$;
+-- executed by its owner only
+comment on function messaging.take_over(uuid,text,double precision) is 'One of us writes to the person by hand: the bot keeps quiet for so many seconds from now.';
+
+CREATE OR REPLACE FUNCTION messaging.take_run(p_function text, p_slot timestamp with time zone, p_worker text, p_lease_s double precision DEFAULT 600)
+ RETURNS TABLE(run_id text, lease_token uuid)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_now timestamptz := messaging.clock();
+    v_schedule messaging.schedules;
+    v_run messaging.schedule_runs;
+begin
+    perform messaging.require(coalesce(btrim(p_function), '') <> '', 'a run names its function');
+    perform messaging.require(coalesce(btrim(p_worker), '') <> '', 'a run names its worker');
+    perform messaging.require(p_lease_s > 0 and p_lease_s <= 86400, 'a lease is between 0 and 86400 seconds');
+    perform messaging.require(p_slot <= v_now, 'a slot is taken when it has come');
+    -- Most ask for what another worker has in hand or has done: they are told without a lock.
+    if exists (
+        select from messaging.schedule_runs as r
+        where r.function_name = p_function and r.slot = p_slot and (r.finished_at is not null or r.leased_until > v_now)
+    ) then
+        return;
+    end if;
+
+    perform messaging.see_schedules(array[p_function]);
+    select s.* into v_schedule from messaging.schedules as s where s.function_name = p_function for no key update;
+    -- A missed slot is made up for once, and only while it still means today; an older one than was run, never.
+    if p_slot <= v_schedule.first_seen_at
+        or p_slot <= v_now - interval '24 hours'
+        or exists (select from messaging.schedule_runs as r where r.function_name = p_function and r.slot > p_slot)
+    then
+        return;
+    end if;
+    -- A slot beside another one that still runs is allowed: a worker that died must not silence the next slots for as
+    -- long as its lease, and what both would enqueue has one dedupe key.
+    select r.* into v_run from messaging.schedule_runs as r where r.function_name = p_function and r.slot = p_slot;
+    if v_run.slot is null then
+        insert into messaging.schedule_runs (function_name, slot, worker, lease_token, leased_until, started_at)
+        values (p_function, p_slot, p_worker, gen_random_uuid(), v_now + make_interval(secs => p_lease_s), v_now)
+        returning schedule_runs.lease_token into lease_token;
+        delete from messaging.schedule_runs as r
+        where r.function_name = p_function and r.slot < v_now - interval '90 days';
+    elsif v_run.finished_at is null and v_run.leased_until <= v_now and v_run.taken_count < 3 then
+        update messaging.schedule_runs as r
+        set
+            worker = p_worker, lease_token = gen_random_uuid(), leased_until = v_now + make_interval(secs => p_lease_s),
+            taken_count = r.taken_count + 1, started_at = v_now, error = null
+        where r.function_name = p_function and r.slot = p_slot
+        returning r.lease_token into lease_token;
+    else
+        return;
+    end if;
+    run_id := p_function || ':' || to_char(p_slot at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"');
+    return next;
+end
+$function$;
+grant execute on function messaging.take_run(text,timestamp with time zone,text,double precision) to service_role;
+comment on function messaging.take_run(text,timestamp with time zone,text,double precision) is 'One row if this worker may run the slot: a new one, or one whose lease ran out unfinished, up to three times. None for a slot
+before the function was first seen, older than a day, or older than one that was taken.';
+
 CREATE OR REPLACE FUNCTION messaging.take_seat(p_profile_id uuid, p_instance_id uuid)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3423,6 +6434,110 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.take_seat(uuid,uuid) is 'Binds the profile to the number if it still has room; false, and nothing locked, if the seat is gone.';
+
+CREATE OR REPLACE FUNCTION messaging.take_stripe_event(p_event_id text, p_type text, p_created_at timestamp with time zone, p_checkout_id text, p_subscription_id text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_outcome text;
+begin
+    perform messaging.require(coalesce(p_event_id, '') <> '' and p_created_at is not null, 'a Stripe event has an id and a time');
+    -- Whoever is handling the same event now is waited for here. What found nobody may be sent again by hand.
+    insert into messaging.stripe_events as e (
+        event_id, type, created_at, received_at, checkout_id, subscription_id, outcome, applied
+    )
+    values (p_event_id, p_type, p_created_at, messaging.clock(), p_checkout_id, p_subscription_id, 'taken', false)
+    on conflict (event_id) do update
+    set outcome = 'taken', received_at = excluded.received_at
+    where e.outcome in ('no_phone', 'unknown_person');
+    if found then
+        return null;
+    end if;
+    select e.outcome into v_outcome from messaging.stripe_events as e where e.event_id = p_event_id;
+    return v_outcome;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.take_stripe_event(text,text,timestamp with time zone,text,text) is 'Notes the event before its effects, in their transaction. Null: it is ours to handle now; else what it came to when it was handled.';
+
+CREATE OR REPLACE FUNCTION messaging.tell_customer(p_profile_id uuid, p_phone text, p_purpose text, p_text text, p_subject_id text, p_dedupe_key text, p_enqueued_by text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_message bigint;
+begin
+    -- Nobody to write to, or nothing to write from, is no reason to lose what was paid.
+    if coalesce(messaging.phone_key(p_phone), '') !~ '^[0-9]{8,15}$' or messaging.resolve_instance(p_profile_id, p_phone) is null then
+        return null;
+    end if;
+    select e.message_id into v_message
+    from messaging.enqueue(jsonb_build_object(
+        'purpose', p_purpose, 'phone', p_phone, 'profile_id', p_profile_id, 'subject_id', p_subject_id,
+        'content', jsonb_build_object('kind', 'text', 'text', p_text),
+        'dedupe_key', p_dedupe_key, 'enqueued_by', p_enqueued_by
+    )) as e;
+    return v_message;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.tell_customer(uuid,text,text,text,text,text,text) is 'Enqueues one text about an account on the person''s number; null where there is no phone or no number at all.';
+
+CREATE OR REPLACE FUNCTION messaging.turn_facts(p_profile_id uuid, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select jsonb_build_object(
+        'status', p.status,
+        'plan', p.plan,
+        'trial_conversations_count', p.trial_conversations_count,
+        'limit_told_s', extract(epoch from p_now - p.trial_limit_sent_at),
+        'pending_content', r.pending_content,
+        'pending_context', r.pending_context,
+        'session_active', exists (
+            select from public.sessions as s where s.user_id = p.user_id and s.status = 'in_progress'
+        ),
+        'open_rating', (
+            select jsonb_build_object('session_id', s.id)
+            from public.sessions as s
+            where
+                s.user_id = p.user_id and s.status = 'completed' and s.rating_requested
+                and coalesce(s.ended_at, s.scheduled_at) > p_now - interval '24 hours'
+                and not exists (select from public.session_ratings as g where g.session_id = s.id)
+            order by coalesce(s.ended_at, s.scheduled_at) desc
+            limit 1
+        ),
+        'awaiting_confirmation', (
+            select jsonb_build_object(
+                'session_id', s.id,
+                'date', to_char(s.scheduled_at at time zone 'America/Sao_Paulo', 'DD/MM'),
+                'time', to_char(s.scheduled_at at time zone 'America/Sao_Paulo', 'HH24:MI')
+            )
+            from public.sessions as s
+            where
+                s.user_id = p.user_id and s.status = 'scheduled' and s.confirmation_requested
+                and s.user_confirmed is null and s.scheduled_at > p_now
+            order by s.scheduled_at
+            limit 1
+        )
+    )
+    from public.profiles as p
+    left join lateral (
+        select a.pending_content, a.pending_context from public.aura_response_state as a
+        where a.user_id = p.user_id
+        limit 1
+    ) as r on true
+    where p.id = p_profile_id
+$function$;
+-- executed by its owner only
+comment on function messaging.turn_facts(uuid,timestamp with time zone) is 'What an answer must know of the person: standing, trial, what was left unsaid, a session that runs, waits to be rated or to be confirmed.';
 
 CREATE OR REPLACE FUNCTION messaging.use_receipt(p_receipt messaging.receipts, p_message_id bigint)
  RETURNS void
@@ -3607,6 +6722,71 @@ AS $function$
 $function$;
 grant execute on function messaging.webhook_instance(bytea,text) to service_role;
 comment on function messaging.webhook_instance(bytea,text) is 'Whose webhook this is, by the hash of the secret in its path, else by the id that the payload names (then the caller compares the token).';
+
+CREATE OR REPLACE FUNCTION messaging.why_no_reminder(p_session public.sessions, p_told boolean)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case
+        when p_session.id is null then 'the session is gone, or at another time'
+        when p_session.status <> 'scheduled' then 'the session is not open any more'
+        when p_session.started_at is not null then 'the session has begun'
+        when p_told then 'the person was told already'
+    end
+$function$;
+-- executed by its owner only
+comment on function messaging.why_no_reminder(public.sessions,boolean) is 'Why no reminder of this session is due any more; null while it is.';
+
+CREATE OR REPLACE FUNCTION messaging.withdraw_messages(p_ids bigint[], p_by text, p_why text)
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_instances uuid[];
+    v_instance uuid;
+    v_message messaging.outbox;
+    v_freed uuid[] := '{}';
+    v_withdrawn bigint[] := '{}';
+begin
+    v_instances := array(
+        select distinct o.instance_id from messaging.outbox as o
+        where o.id = any(p_ids) and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+        order by o.instance_id
+    );
+    perform from messaging.senders as s
+    where s.instance_id = any(v_instances)
+    order by s.instance_id
+    for no key update;
+
+    -- Looked at again under the locks: some may have begun meanwhile.
+    for v_message in
+        select o.* from messaging.outbox as o
+        where
+            o.id = any(p_ids) and o.instance_id = any(v_instances)
+            and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+        order by o.id
+    loop
+        if v_message.dispatch_state = 'leased' then
+            perform messaging.move(v_message.id, 'queued', p_by, 'taken back to be withdrawn');
+            if v_message.lane <> 'reply' then
+                v_freed := v_freed || v_message.instance_id;
+            end if;
+        end if;
+        perform messaging.move(v_message.id, 'withdrawn', p_by, p_why);
+        v_withdrawn := v_withdrawn || v_message.id;
+    end loop;
+    foreach v_instance in array v_instances loop
+        perform messaging.wake(v_instance, case when v_instance = any(v_freed) then messaging.clock() end);
+    end loop;
+    return v_withdrawn;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.withdraw_messages(bigint[],text,text) is 'draft, queued, held, leased -> withdrawn for these messages, on whatever numbers; answers those that were still waiting.';
 
 CREATE OR REPLACE FUNCTION messaging.write_history()
  RETURNS trigger

@@ -3,13 +3,20 @@
 Made for sessions that collide on purpose: few numbers, few people, few keys. See test_deadlocks.py.
 """
 
+import json
 import random
 from collections.abc import Callable
 
+from tests.database.customers import checkout, subscription
 from tests.database.world import Row, World
 
 Action = Callable[[World, random.Random], object]
 OUTCOMES = ["accepted", "accepted", "rejected", "not_sent", "unknown"]
+# A kind of message whose acceptance changes a profile, as those of cron functions do, and that is always due.
+REACTS = (
+    "insert into messaging.purposes (purpose, lane, quiet_hours, expires_after, on_accepted, nudge)"
+    " values ('reacts', 'timed', false, '1 hour', 'effect_reactivation', true)"
+)
 RECEIPTS = ["sent", "failed", "delivered", "read"]
 STATUSES = ["active", "active", "paused", "banned", "disconnected"]
 
@@ -23,20 +30,34 @@ def phone(source: random.Random) -> str:
 
 
 def wanted(world: World, source: random.Random) -> Row:
-    """A message on some number, with one of a few keys, runs and callers."""
+    """A message on some number, of a few keys, runs and callers; some, accepted, change a profile."""
+    person = world.value(f"select {A_PERSON}")
     return world.wanted(
         world.value(f"select {A_NUMBER}"),
         phone=phone(source),
-        purpose=source.choice(["answer", "welcome", "direct"]),
+        purpose=source.choice(["answer", "welcome", "direct", "reacts"]),
+        profile_id=person and str(person),
         dedupe_key=f"k{source.randrange(400)}",
         run_id=f"r{source.randrange(3)}",
         enqueued_by=f"function {source.randrange(3)}",
+        **source.choice([{}, {}, {"compose": "somebody"}]),
     )
 
 
 def enqueue_many(world: World, source: random.Random) -> object:
     """A list over several numbers, in no order."""
     return world.enqueue_many([wanted(world, source) for _ in range(source.randrange(1, 8))])
+
+
+def finish_draft(world: World, source: random.Random) -> object:
+    """Some draft, taken or not, with its token: composed, left as it was, or withdrawn."""
+    return world.rows(
+        "select f.* from (select id, compose_token from messaging.outbox where compose is not null"
+        " order by dispatch_state = 'draft' desc, random() limit 1) as o,"
+        " messaging.finish_draft(o.id, o.compose_token, 'w', %s, '{}', %s) as f",
+        source.choice([None, "Composed"]),
+        source.choice([None, None, "nothing to say"]),
+    )
 
 
 def begin(world: World, source: random.Random) -> object:
@@ -74,25 +95,39 @@ def apply_receipt(world: World, source: random.Random) -> object:
 
 
 def accept_event(world: World, source: random.Random) -> object:
-    """A person's message, receipts for several ids at once, or a number that comes and goes."""
-    kind = source.choice(["message", "delivery", "delivery", "connected", "disconnected"])
+    """A person's message, by phone or LID, with or without an order; one typed by hand on the number;
+    receipts for several ids at once; a number that comes and goes."""
+    kind = source.choice(["message", "message", "delivery", "delivery", "connected", "disconnected"])
+    by_hand = kind == "message" and source.random() < 0.2
+    person = phone(source)
+    lid = f"{person[-7:]}@lid"
     return world.rows(
         f"select * from messaging.accept_event({A_NUMBER}, %s, %s, '{{}}', p_phone => %s, p_text => 'Oi',"
-        " p_receipt => %s, p_receipt_ids => %s, p_error_class => %s, p_debounce_s => 0)",
+        " p_receipt => %s, p_receipt_ids => %s, p_error_class => %s, p_debounce_s => 0, p_lid => %s,"
+        " p_command => %s, p_ignored_reason => %s, p_takeover_s => %s)",
         f"e{source.randrange(10**9)}",
         kind,
-        phone(source),
+        source.choice([person, person, lid]),
         source.choice(RECEIPTS) if kind == "delivery" else None,
         some_ids(world, source),
         source.choice([None, None, "restriction"]),
+        source.choice([None, lid]),
+        source.choice([None, None, "stop", "start"]),
+        "own_message" if by_hand else None,
+        0.01 if by_hand else None,
     )
 
 
 def finish_turn(world: World, source: random.Random) -> object:
-    """A turn taken and answered."""
+    """A turn taken and answered, with something for the app."""
     return world.rows(
         "select f.* from messaging.claim_turn('w') as t, messaging.finish_turn("
-        "t.person_key, t.lease_token, t.last_event_id, array['Oi', 'Tudo bem?'], 'w') as f"
+        "t.person_key, t.lease_token, t.last_event_id, %s, %s, 'w', 0) as f",
+        json.dumps([{"text": "Oi"}, {"text": "Tudo bem?"}][: source.randrange(3)]),
+        json.dumps(
+            {"counts": True, "conversation": source.choice(["open", "closed"])}
+            | source.choice([{}, {"do_not_disturb_h": 1}, {"limit_told": True}])
+        ),
     )
 
 
@@ -126,6 +161,25 @@ FUNCTIONS: dict[str, Action] = {
         s.choice(["random", "balanced"]),
     ),
     "sign_up": lambda w, s: w.sign_up(phone(s)),
+    "apply_checkout": lambda w, s: checkout(
+        w,
+        s.randrange(9),
+        event_id=f"evt_c{s.randrange(400)}",
+        checkout_id=f"cs_{s.randrange(40)}",
+        subscription_id=f"sub_{s.randrange(20)}",
+        customer_id=f"cus_{s.randrange(20)}",
+        phone=phone(s),
+        payment=s.choice(["paid", "paid", "unpaid", "failed"]),
+    ),
+    "apply_subscription": lambda w, s: subscription(
+        w,
+        s.choice(["ended", "resumed", "unpaid", "active"]),
+        s.randrange(9),
+        event_id=f"evt_s{s.randrange(400)}",
+        subscription_id=f"sub_{s.randrange(20)}",
+        customer_id=f"cus_{s.randrange(20)}",
+        phone=s.choice([None, phone(s)]),
+    ),
     "enqueue": lambda w, s: w.enqueue(**wanted(w, s)),
     "enqueue_many": enqueue_many,
     "claim": lambda w, s: w.claim(s.randrange(1, 17)),
@@ -162,6 +216,12 @@ FUNCTIONS: dict[str, Action] = {
     "pause_all": _some("pause_all('test')"),
     "resume_all": _some("resume_all('test')"),
     "wake_forgotten": _some("wake_forgotten()"),
+    "take_drafts": _some("take_drafts('w', 3, 0)"),
+    "finish_draft": finish_draft,
+    "see_schedules": _some("see_schedules(array['f1', 'f2'])"),
+    "take_run": _some("take_run('f1', date_trunc('minute', messaging.clock()), 'w', 1)"),
+    "finish_run": _some("finish_run('f1', date_trunc('minute', messaging.clock()), gen_random_uuid())"),
+    "close_sessions": _some("close_sessions('closed', 'closed')"),
 }
 
 SOME_PEOPLE = "id in (select id from public.profiles order by random() limit 6)"

@@ -82,6 +82,17 @@ PLANTED: dict[str, list[str]] = {
         "update messaging.outbox set held_by = 'message 0' where dispatch_state = 'held'",
         "update messaging.outbox set dispatch_state = 'withdrawn' where dispatch_state = 'unknown'",
     ],
+    "written_at_night": [
+        "update messaging.outbox set purpose = 'content' where dispatch_state = 'accepted';"
+        "update messaging.attempts set begun_at = '2026-03-03 23:30-03', ended_at = '2026-03-03 23:30-03'"
+        " where outcome = 'accepted'",
+    ],
+    "written_after_opt_out": [
+        "update messaging.outbox set purpose = 'session_rating' where dispatch_state = 'accepted';"
+        "insert into messaging.opt_outs (phone_key, opted_out_at)"
+        " select phone_key, created_at - interval '1 h' from messaging.outbox"
+        " where dispatch_state = 'accepted'",
+    ],
 }
 
 

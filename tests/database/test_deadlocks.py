@@ -7,7 +7,7 @@ import threading
 import psycopg
 import pytest
 
-from tests.database.actions import ACTIONS, FUNCTIONS, wanted
+from tests.database.actions import ACTIONS, FUNCTIONS, REACTS, wanted
 from tests.database.sessions import WAIT_S, all_at_once
 from tests.database.world import Connect, Connection, World
 
@@ -71,6 +71,7 @@ def collide(connections: list[Connection], pairs: list[tuple[str, str]], calls: 
 
 def ground(world: World) -> None:
     """Three numbers to collide on; stir() adds people."""
+    world.rows(REACTS)
     for _ in range(3):
         world.number(seats=30, gap=(0, 0))
 

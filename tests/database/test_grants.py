@@ -19,7 +19,8 @@ ROLES = ["anon", "authenticated", "service_role"]
 READERS = {
     *("clock", "phone_key", "find_profile", "profile_of_user", "default_instance", "resolve_instance"),
     *("ready_in_s", "webhook_instance", "forecast", "explain", "pool_overview", "standing", "recent_moves"),
-    "audit_findings",
+    *("audit_findings", "due_people", "recent_messages", "run_forecast", "contact", "stripe_profile"),
+    *("choose_meditation", "meditation_recipient", "quiet_hour", "expected_times", "recent_runs"),
 }
 REFUSED = "42501"
 
@@ -132,7 +133,8 @@ def test_service_role_runs_the_whole_way_of_a_message(role: World) -> None:
     )
     role.rows(
         "select f.* from messaging.claim_turn('w') as t,"
-        " messaging.finish_turn(t.person_key, t.lease_token, t.last_event_id, array['Oi, Ana'], 'w') as f"
+        " messaging.finish_turn(t.person_key, t.lease_token, t.last_event_id, %s, '{}', 'w') as f",
+        '[{"text": "Oi, Ana"}]',
     )
     assert [row.lane for row in role.claim()] == ["reply"]
     later = role.enqueue(number)
