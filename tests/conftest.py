@@ -27,7 +27,7 @@ from tests.servers import (
 
 LOOPBACK = ("127.", "::1", "localhost")
 # What would lead a test to a real database or a real number, or change how libpq connects.
-REAL_WORLD = ("DATABASE_URL", "PG", "ROLETA_", "SUPABASE_", "ZAPI_")
+REAL_WORLD = ("DATABASE_URL", "PG", "ROLETA_", "STRIPE_", "SUPABASE_", "ZAPI_")
 for _name in [name for name in os.environ if name.startswith(REAL_WORLD)]:
     del os.environ[_name]
 
@@ -47,10 +47,12 @@ migrated_template = factories.postgresql_noproc(
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Slow tests run one after the other, first: they measure times and start many processes."""
+    """Slow tests run one after the other, first: they measure times and start many processes. Simulations,
+    whose time is their own, run beside them."""
     slow = [item for item in items if item.get_closest_marker("slow")]
     for item in slow:
-        item.add_marker(pytest.mark.xdist_group("slow"))
+        simulated = item.path.parent.name == "simulate"
+        item.add_marker(pytest.mark.xdist_group("simulated" if simulated else "slow"))
     if config.getoption("dist", "no") != "no":
         items.sort(key=lambda item: item not in slow)
 
