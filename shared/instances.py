@@ -1,4 +1,4 @@
-"""Numbers (instances): the typed face of the SQL that lists them and changes them (migrations 0003 and 0012).
+"""Numbers (instances): the typed face of the SQL that lists them and changes them (migrations 0003 and 0014).
 
 What a provider says about a number is asked elsewhere; nothing here knows a provider.
 """
