@@ -115,6 +115,8 @@ def _due(call: Call, audience: str) -> list[dict[str, Any]]:
 def _only(call: Call) -> UUID | None:
     profile_id, user_id = _uuid(call, "profile_id"), _uuid(call, "target_user_id")
     if user_id is None:
+        if profile_id is not None and profiles.contact(call.db, profile_id) is None:
+            raise NotFound("profile_id is nobody we know")
         return profile_id
     found = profiles.profile_of_user(call.db, user_id)
     if found is None:

@@ -10,18 +10,21 @@ from shared.errors import Conflict, InvalidInput
 
 
 def handle(call: Call) -> Answer:
-    """{phone, message, user_id?, isAudio?} -> {"status": "queued", "message_id", "type": "text"}.
+    """{phone, message, user_id?, isAudio?} -> {"status": "queued", "message_id", "type": "audio" | "text"}.
 
     The original waited and answered "sent" with Z-API's answer, also for a text that had failed (functions
     2.3, bug 21). Here the number's pace decides when it goes; `roleta why MESSAGE` and the receipts tell.
-    isAudio is taken and, as in the original without its speech service, the text goes out.
+    "audio": it will be spoken before its turn comes; where that fails, or the provider refuses the audio, the
+    text goes, as in the original. Without a speech service isAudio is answered with "text" at once.
     An Idempotency-Key header makes a repeat safe: the same answer, or 409 where it asks something else.
     """
     phone = phones.normalize(required_text(call.body, "phone", longest=40))
     text = required_text(call.body, "message", longest=65_536)
     user_id = text_field(call.body, "user_id", longest=36, required=False)
-    if not isinstance(call.body.get("isAudio", False), bool):
+    is_audio = call.body.get("isAudio", False)
+    if not isinstance(is_audio, bool):
         raise InvalidInput("isAudio must be true or false")
+    spoken = is_audio and call.settings.has_voice
     message = outbox.enqueue(
         call.db,
         purpose="direct",
@@ -31,10 +34,11 @@ def handle(call: Call) -> Answer:
         enqueued_by="send-zapi-message",
         profile_id=_profile(call, user_id, phone) if user_id else None,
         subject_id=user_id,
+        compose="speech" if spoken else None,
     )
     if not message.same_request:
         raise Conflict("this Idempotency-Key was used for another message: use a new one")
-    return {"status": "queued", "message_id": message.message_id, "type": "text"}
+    return {"status": "queued", "message_id": message.message_id, "type": "audio" if spoken else "text"}
 
 
 def _profile(call: Call, user_id: str, phone: str) -> uuid.UUID | None:

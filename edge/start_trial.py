@@ -15,7 +15,8 @@ def handle(call: Call) -> Answer:
     """{name, phone, email?} -> {"success", "profileId", "message"}, or {"alreadyExists", "message"} for a
     phone that is known in any form (functions 2.11; foreign numbers are welcome, bug 18).
 
-    "warning": "no_room" comes with a profile that got no seat; the default number serves it.
+    "warning": "no_room" comes with a profile that got no seat; the default number serves it. Where there is
+    no number at all, "no_number": then nobody is told to wait for a message.
     """
     name = " ".join(required_text(call.body, "name", longest=120).split())
     phone = phones.normalize(required_text(call.body, "phone", longest=40))
@@ -36,4 +37,8 @@ def handle(call: Call) -> Answer:
     if signed.no_room:
         call.log.warning("sign_up.no_room", profile_id=str(signed.profile_id))
         answer["warning"] = "no_room"
+    if signed.message_id is None:
+        # Nothing could be enqueued, and nothing will be by itself: a person must look.
+        call.log.error("sign_up.no_number", profile_id=str(signed.profile_id))
+        answer |= {"message": account.SIGNED_UP_IN_SILENCE, "warning": "no_number"}
     return answer

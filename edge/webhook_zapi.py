@@ -24,6 +24,9 @@ def handle(call: Call) -> Answer:
 
     Reasons beyond the original's: edited_message (stored, not answered again), already_opted_out (said stop
     before), human_takeover (one of us speaks by hand on this number), other_phone (paired with a stranger's).
+    What the original answered after its seconds of waiting (debounced, trial_limit_reached, rating_handled,
+    confirmation_handled, audio_transcription_failed, interrupted, messagesCount) is known to the worker
+    only, later: its log's turn.answered tells.
     """
     instance = webhook_auth.authenticate(
         call.db,

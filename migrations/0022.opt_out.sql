@@ -109,7 +109,8 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
     update messaging.opt_outs as x
-    set opted_in_at = messaging.clock()
+    -- Not before it was opted out, though the clock may have been set back meanwhile.
+    set opted_in_at = greatest(messaging.clock(), x.opted_out_at)
     where x.phone_key = p_phone_key and x.agency_id is not distinct from p_agency_id and x.opted_in_at is null;
     return found;
 end

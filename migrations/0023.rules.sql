@@ -45,12 +45,16 @@ begin
         if coalesce(messaging.last_wrote_at(v_profile), v_profile.created_at) < p_now - v_rules.silence then
             return ('withdraw', null, 'the person has not written for ' || v_rules.silence)::messaging.verdict;
         end if;
-        if v_rules.do_not_disturb and v_profile.do_not_disturb_until > p_now then
-            return ('wait', v_profile.do_not_disturb_until, 'do-not-disturb')::messaging.verdict;
-        end if;
     end if;
 
     if v_rules.do_not_disturb then
+        -- Who wants peace is a person, whichever rows of an adopted table hold the phone. What is null counts for nothing.
+        select greatest(v_profile.do_not_disturb_until, max(p.do_not_disturb_until)) into v_until
+        from public.profiles as p
+        where messaging.phone_key(p.phone) = p_phone_key and messaging.phone_key(p.phone) <> '';
+        if v_until > p_now then
+            return ('wait', v_until, 'do-not-disturb')::messaging.verdict;
+        end if;
         select t.until into v_until
         from messaging.takeovers as t
         where t.phone_key = p_phone_key and t.agency_id is not distinct from p_agency_id and t.until > p_now;
@@ -73,21 +77,34 @@ comment on function messaging.rule_against(text, uuid, uuid, text, text, timesta
 takeover, quiet hours), or go. The one place of these rules.';
 
 create function messaging.may_choose(p_purpose text, p_profile_id uuid, p_phone text, p_expires_at timestamptz default null) returns boolean
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-    select
-        messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$'
-        and coalesce((
-            select
-                v.action = 'go'
-                -- At night there is a morning to wait for, if the message lives that long.
-                or (v.why = 'quiet hours' and v.until < coalesce(p_expires_at, messaging.clock() + p.expires_after))
-            from messaging.purposes as p
-            cross join lateral messaging.rule_against(
-                p_purpose, p_profile_id, null, messaging.phone_key(p_phone), 'America/Sao_Paulo', messaging.clock()
-            ) as v
-            where p.purpose = p_purpose
-        ), false)
+declare
+    v_now timestamptz := messaging.clock();
+    v_key text := messaging.phone_key(p_phone);
+    v_rules messaging.purposes;
+    v_verdict messaging.verdict;
+begin
+    select p.* into v_rules from messaging.purposes as p where p.purpose = p_purpose;
+    if v_rules.purpose is null or coalesce(v_key, '') !~ '^[0-9]{8,15}$' then
+        return false;
+    end if;
+    -- A person who stands in two rows of an adopted table is written to as the one who is answered; booked sessions are each row's own.
+    if v_rules.lane = 'bulk'
+        and exists (
+            select from public.profiles as p
+            where messaging.phone_key(p.phone) = v_key and messaging.phone_key(p.phone) <> '' and p.id <> p_profile_id
+        )
+        and messaging.find_profile(p_phone) is distinct from p_profile_id
+    then
+        return false;
+    end if;
+
+    v_verdict := messaging.rule_against(p_purpose, p_profile_id, null, v_key, 'America/Sao_Paulo', v_now);
+    return v_verdict.action = 'go'
+        -- At night there is a morning to wait for, if the message lives that long.
+        or (v_verdict.why = 'quiet hours' and v_verdict.until < coalesce(p_expires_at, v_now + v_rules.expires_after)) is true;
+end
 $$;
 comment on function messaging.may_choose(text, uuid, text, timestamptz) is
 'Whether a person of the house may stand in the audience of this kind of message now. Claim and begin ask the same rules again.';

@@ -50,7 +50,7 @@ begin
                     'dedupe_key', e.value ->> 'dedupe_key',
                     'request_hash', sha256(convert_to(concat_ws(
                         chr(31), e.value ->> 'purpose', messaging.phone_key(e.value ->> 'phone'), e.value ->> 'content',
-                        e.value ->> 'subject_id', e.value ->> 'instance_id'
+                        e.value ->> 'subject_id', e.value ->> 'instance_id', e.value ->> 'compose'
                     ), 'UTF8')),
                     'instance_id', i.id,
                     'purpose', r.purpose,
@@ -62,6 +62,11 @@ begin
                     'subject_id', e.value ->> 'subject_id',
                     'not_before', coalesce((e.value ->> 'not_before')::timestamptz, v_now),
                     'expires_at', coalesce(
+                        -- Whose time ran out on the way here expires by itself: one late person must not refuse a whole list.
+                        case
+                            when (e.value ->> 'expires_at')::timestamptz between v_now - interval '1 minute' and v_now
+                                then v_now + interval '1 millisecond'
+                        end,
                         (e.value ->> 'expires_at')::timestamptz,
                         greatest((e.value ->> 'not_before')::timestamptz, v_now) + r.expires_after
                     ),
@@ -177,8 +182,14 @@ begin
         and n.ordinality = min(n.ordinality) over (partition by o.id),
         o.request_hash = n.request_hash
     from unnest(v_new) with ordinality as n
-    inner join messaging.outbox as o
-        on n.dedupe_key = o.dedupe_key and n.agency_id is not distinct from o.agency_id
+    -- Two probes of the unique index: "is not distinct from" would walk the whole of it, for each message.
+    cross join lateral (
+        select x.* from messaging.outbox as x
+        where x.agency_id is null and n.agency_id is null and x.dedupe_key = n.dedupe_key
+        union all
+        select x.* from messaging.outbox as x
+        where x.agency_id = n.agency_id and x.dedupe_key = n.dedupe_key
+    ) as o
     order by n.ordinality;
 end
 $$;

@@ -50,7 +50,7 @@ comment on function messaging.take_drafts(text, integer, double precision) is
 
 create function messaging.finish_draft(
     p_message_id bigint, p_compose_token uuid, p_worker text, p_text text default null, p_facts jsonb default null,
-    p_withdraw_why text default null
+    p_withdraw_why text default null, p_spoken_url text default null
 ) returns boolean
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -73,8 +73,13 @@ begin
 
     update messaging.outbox as o
     set
-        content = case when p_text is null then o.content else jsonb_set(o.content, '{text}', to_jsonb(p_text)) end,
-        facts = o.facts || coalesce(p_facts, '{}'),
+        content = case
+            when p_text is null then o.content
+            when p_spoken_url is not null then jsonb_build_object('kind', 'audio', 'media_url', p_spoken_url)
+            else jsonb_set(o.content, '{text}', to_jsonb(p_text))
+        end,
+        facts = o.facts || coalesce(p_facts, '{}')
+            || case when p_spoken_url is null then '{}' else jsonb_build_object('text', p_text) end,
         compose_token = null, compose_until = null
     where o.id = p_message_id;
     if p_withdraw_why is not null then
@@ -88,8 +93,9 @@ begin
     return true;
 end
 $$;
-comment on function messaging.finish_draft(bigint, uuid, text, text, jsonb, text) is
-'draft -> queued with the composed text (null: the fixed one stands), or -> withdrawn. False, and nothing done, when the draft is another''s or no draft now.';
+comment on function messaging.finish_draft(bigint, uuid, text, text, jsonb, text, text) is
+'draft -> queued with the composed text (null: the fixed one stands), spoken where it comes with an audio, or -> withdrawn. False, and nothing done, when the
+draft is another''s or no draft now.';
 
 create function messaging.recent_messages(p_profile_id uuid, p_since timestamptz default null, p_limit integer default 50)
 returns table (role text, content text, created_at timestamptz)
@@ -112,8 +118,8 @@ comment on function messaging.recent_messages(uuid, timestamptz, integer) is
 'What was lately said with a person, oldest first: what an agent reads before it writes.';
 
 revoke execute on function messaging.take_drafts(text, integer, double precision) from public, anon, authenticated, service_role;
-revoke execute on function messaging.finish_draft(bigint, uuid, text, text, jsonb, text) from public, anon, authenticated, service_role;
+revoke execute on function messaging.finish_draft(bigint, uuid, text, text, jsonb, text, text) from public, anon, authenticated, service_role;
 revoke execute on function messaging.recent_messages(uuid, timestamptz, integer) from public, anon, authenticated, service_role;
 grant execute on function messaging.take_drafts(text, integer, double precision) to service_role;
-grant execute on function messaging.finish_draft(bigint, uuid, text, text, jsonb, text) to service_role;
+grant execute on function messaging.finish_draft(bigint, uuid, text, text, jsonb, text, text) to service_role;
 grant execute on function messaging.recent_messages(uuid, timestamptz, integer) to service_role;

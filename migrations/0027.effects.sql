@@ -74,20 +74,49 @@ $$;
 comment on function messaging.move(bigint, text, text, text) is
 'Moves one message (its sender locked by the caller), releases what it held back, and runs the effect of an acceptance or a refusal.';
 
--- What was heard stands in the history in words.
+create function messaging.sent_at(p_message_id bigint) returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+    select coalesce(max(a.ended_at), messaging.clock())
+    from messaging.attempts as a
+    where a.message_id = p_message_id and a.outcome in ('accepted', 'unknown')
+$$;
+comment on function messaging.sent_at(bigint) is
+'When a message was handed to the provider, however late its effect is written (a receipt, a retry). Now, where nobody has tried.';
+revoke execute on function messaging.sent_at(bigint) from public, anon, authenticated, service_role;
+
+-- What was heard stands in the history in words, at the time at which it was sent.
 select roleta_migrations.remember_function('0027.effects', 'messaging.effect_history(bigint)');
 create or replace function messaging.effect_history(p_message_id bigint) returns void
 language sql volatile security definer set search_path = ''
 as $$
-    insert into public.messages (user_id, role, content)
+    insert into public.messages (user_id, role, content, created_at)
     select
         p.user_id,
         'assistant',
-        coalesce(o.content ->> 'text', o.facts ->> 'text')
+        coalesce(o.content ->> 'text', o.facts ->> 'text'),
+        messaging.sent_at(o.id)
     from messaging.outbox as o
     inner join public.profiles as p on o.profile_id = p.id
     where o.id = p_message_id and coalesce(o.content ->> 'text', o.facts ->> 'text') is not null
 $$;
+
+create function messaging.fallback_to_words(p_message_id bigint) returns void
+language sql volatile security definer set search_path = ''
+as $$
+    select messaging.enqueue(jsonb_build_object(
+        'purpose', o.purpose, 'phone', o.phone, 'profile_id', o.profile_id, 'instance_id', o.instance_id, 'subject_id', o.subject_id,
+        -- The turn has been written into the app already.
+        'content', jsonb_build_object('kind', 'text', 'text', o.facts ->> 'text'), 'facts', o.facts - 'turn',
+        'dedupe_key', 'in_words:' || o.id, 'enqueued_by', o.enqueued_by, 'run_id', o.run_id, 'time_zone', o.time_zone
+    ))
+    from messaging.outbox as o
+    where o.id = p_message_id and o.content ->> 'kind' = 'audio' and o.facts ->> 'text' is not null
+$$;
+comment on function messaging.fallback_to_words(bigint) is
+'on_rejected: what was spoken and refused goes to be read, on the same number, in the same transaction (functions 2.2, 2.3).';
+revoke execute on function messaging.fallback_to_words(bigint) from public, anon, authenticated, service_role;
+update messaging.purposes as p set on_rejected = 'fallback_to_words' where p.purpose in ('answer', 'direct');
 
 -- Those first that were tried longest ago, so that a broken one does not keep the others waiting.
 select roleta_migrations.remember_function('0027.effects', 'messaging.retry_effects(integer)');
@@ -99,6 +128,7 @@ as $$
 declare
     v_effect messaging.failed_effects;
     v_lock_timeout text := current_setting('lock_timeout');
+    v_waited boolean := false;
 begin
     for v_effect in
         select e.* from messaging.failed_effects as e
@@ -114,6 +144,9 @@ begin
             execute format('select messaging.%I($1)', v_effect.effect) using v_effect.message_id;
             succeeded := true;
         exception
+            when lock_not_available then
+                succeeded := false;
+                v_waited := true;
             when others then
                 succeeded := false;
         end;
@@ -124,8 +157,11 @@ begin
             succeeded_at = case when retry_effects.succeeded then messaging.clock() end
         where e.id = v_effect.id;
         return next;
+        -- A hundred that each wait a second for a locked table would keep what the earlier ones wrote locked for minutes.
+        exit when v_waited;
     end loop;
 end
 $$;
 comment on function messaging.retry_effects(integer) is
-'Tries the failed effects again, those first that were tried longest ago; says of each whether it worked. Asked every 30 s by workers.';
+'Tries the failed effects again, those first that were tried longest ago, up to one that has to wait for a lock; says of each whether it worked. Asked
+every 30 s by workers.';

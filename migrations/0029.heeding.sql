@@ -68,8 +68,9 @@ begin
                 and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
                 and (
                     r.nudge or (r.opt_out and p_command = 'stop')
-                    -- The rest of an answer that was interrupted; its first part answers what was said.
-                    or (o.purpose = 'answer' and (o.facts -> 'part') > '1')
+                    -- The rest of an answer that was interrupted; its first part answers what was said. A picture without words gets no
+                    -- answer that could take the rest up.
+                    or (o.purpose = 'answer' and (o.facts -> 'part') > '1' and p_event.ignored_reason is distinct from 'missing_data')
                 )
         ),
         case p_command when 'stop' then 'opt_out' else 'accept_event' end,

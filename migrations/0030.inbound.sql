@@ -54,13 +54,17 @@ declare
     v_person text;
     v_profile uuid;
     v_command text;
+    v_looked_up boolean := true;
+    -- A picture without words asks for no answer, and still the person has written.
+    v_shown boolean := p_kind = 'message' and p_ignored_reason = 'missing_data'
+    and p_message_kind in ('image', 'video', 'document', 'sticker', 'location', 'contact');
     v_event messaging.inbound_events;
     v_id text;
 begin
     select i.agency_id into v_agency from public.whatsapp_instances as i where i.id = p_instance_id;
     ignored_reason := p_ignored_reason;
 
-    if p_kind = 'message' and (p_ignored_reason is null or p_takeover_s is not null) then
+    if p_kind = 'message' and (p_ignored_reason is null or p_takeover_s is not null or v_shown) then
         if p_phone like '%@lid' then
             select l.phone into v_phone
             from messaging.person_lids as l
@@ -75,8 +79,17 @@ begin
     end if;
     v_now := messaging.clock();
 
+    if v_key is not null and (p_ignored_reason is null or v_shown) then
+        begin
+            v_profile := messaging.find_profile(v_phone);
+        exception
+            -- The app's trouble must not lose the event (functions 2.2, step 5).
+            when others then
+                v_looked_up := false;
+                raise warning 'whose message this is could not be looked up (%)', sqlstate;
+        end;
+    end if;
     if p_kind = 'message' and p_ignored_reason is null then
-        v_profile := case when v_key is not null then messaging.find_profile(v_phone) end;
         v_command := case
             when p_command = 'stop' then 'stop'
             -- A start word of somebody who never said stop is a word.
@@ -86,6 +99,7 @@ begin
             ) then 'start'
         end;
         ignored_reason := case
+            when not v_looked_up then 'profile_lookup_error'
             when v_profile is null then 'user_not_found'
             when v_command = 'stop' and exists (
                 select from messaging.opt_outs as x
@@ -157,7 +171,7 @@ begin
                 )
             end;
     end if;
-    if v_key is not null and p_ignored_reason is null then
+    if v_key is not null and (p_ignored_reason is null or v_shown) then
         perform messaging.heed_message(v_event, v_agency, v_command);
     elsif v_key is not null and not exists (
         -- An echo of what we sent ourselves is nobody's hand, whatever its flags say.

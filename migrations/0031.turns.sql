@@ -30,6 +30,16 @@ as $$
             order by coalesce(s.ended_at, s.scheduled_at) desc
             limit 1
         ),
+        'announced_session', (
+            select jsonb_build_object('session_id', s.id)
+            from public.sessions as s
+            where
+                s.user_id = p.user_id and s.status = 'scheduled' and s.started_at is null and s.session_start_notified
+                -- Later it counts as missed (messaging.session_overdue).
+                and s.scheduled_at > p_now - interval '30 minutes' and s.scheduled_at <= p_now + interval '15 minutes'
+            order by s.scheduled_at
+            limit 1
+        ),
         'awaiting_confirmation', (
             select jsonb_build_object(
                 'session_id', s.id,
@@ -53,7 +63,7 @@ as $$
     where p.id = p_profile_id
 $$;
 comment on function messaging.turn_facts(uuid, timestamptz) is
-'What an answer must know of the person: standing, trial, what was left unsaid, a session that runs, waits to be rated or to be confirmed.';
+'What an answer must know of the person: standing, trial, what was left unsaid, a session that runs, is about to begin, waits to be rated or confirmed.';
 
 create function messaging.claim_turn(p_worker text, p_lease_s double precision default 60)
 returns table (
@@ -125,6 +135,12 @@ begin
         when others then
             raise warning 'what an answer must know could not be read (%)', sqlstate;
     end;
+    -- What is said aloud may order the same as what is typed.
+    facts := facts || jsonb_build_object('opted_out', exists (
+        select from messaging.opt_outs as x
+        inner join public.whatsapp_instances as i on x.agency_id is not distinct from i.agency_id
+        where i.id = claim_turn.instance_id and x.phone_key = messaging.phone_key(claim_turn.phone) and x.opted_in_at is null
+    ));
     return next;
 end
 $$;

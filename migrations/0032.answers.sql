@@ -23,17 +23,34 @@ begin
         trial_conversations_count = coalesce(p.trial_conversations_count, 0)
             + case when (p_result ->> 'counts')::boolean and p.status = 'trial' then 1 else 0 end,
         trial_limit_sent_at = case when (p_result ->> 'limit_told')::boolean then p_at else p.trial_limit_sent_at end,
-        -- Not least(null, 168), which is 168.
+        -- Not least(null, 168), which is 168. Tried again later, it does not silence somebody who has written since.
         do_not_disturb_until = case
-            when p_result ->> 'do_not_disturb_h' is not null
+            when p_result ->> 'do_not_disturb_h' is not null and coalesce(p.last_user_message_at <= p_at, true)
                 then p_at + make_interval(secs => least((p_result ->> 'do_not_disturb_h')::double precision, 168) * 3600)
             else p.do_not_disturb_until
-        end
-    where p.id = p_profile_id and p_result ?| array['counts', 'limit_told', 'do_not_disturb_h'];
+        end,
+        -- No journey, from the beginning (functions 2.14).
+        current_journey_id = case when (p_result ->> 'journeys_paused')::boolean then null else p.current_journey_id end,
+        current_episode = case when (p_result ->> 'journeys_paused')::boolean then 0 else p.current_episode end
+    where p.id = p_profile_id and p_result ?| array['counts', 'limit_told', 'do_not_disturb_h', 'journeys_paused'];
+
+    update public.sessions as s
+    set status = 'in_progress', started_at = p_at
+    where
+        s.id = (p_result ->> 'begun_session_id')::uuid and s.user_id = v_user
+        and s.status = 'scheduled' and s.started_at is null and s.session_start_notified;
+    if found then
+        update public.profiles as p
+        set current_session_id = (p_result ->> 'begun_session_id')::uuid
+        where p.id = p_profile_id;
+    end if;
 
     update public.sessions as s
     set user_confirmed = true
-    where s.id = (p_result ->> 'confirmed_session_id')::uuid and s.user_id = v_user and s.user_confirmed is null;
+    where
+        s.id = (p_result ->> 'confirmed_session_id')::uuid and s.user_id = v_user and s.user_confirmed is null
+        -- Forgotten where it was moved meanwhile: nobody has confirmed the new time.
+        and s.confirmation_requested;
     insert into public.session_ratings (session_id, user_id, rating)
     select s.id, v_user, (p_result -> 'rating' ->> 'rating')::integer
     from public.sessions as s
@@ -66,7 +83,8 @@ begin
 end
 $$;
 comment on function messaging.apply_turn(uuid, bigint[], timestamptz, jsonb) is
-'What an answered turn means for the app: history, rating, confirmation, trial, do-not-disturb, what was left unsaid, and whether the conversation is open.';
+'What an answered turn means for the app: history, rating, confirmation, a session that begins, journeys paused, trial, do-not-disturb, what was left unsaid,
+and whether the conversation is open.';
 
 create function messaging.effect_turn(p_message_id bigint) returns void
 language sql volatile security definer set search_path = ''
@@ -82,6 +100,36 @@ as $$
 $$;
 comment on function messaging.effect_turn(bigint) is
 'Effect: what the turn that this message begins to answer means for the app. Run by finish_turn, and again by retry_effects where that failed.';
+
+create function messaging.obey(p_instance_id uuid, p_phone text, p_command text) returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+    v_key text := messaging.phone_key(p_phone);
+    v_agency uuid;
+begin
+    select i.agency_id into v_agency from public.whatsapp_instances as i where i.id = p_instance_id;
+    -- Every sender that stopping or answering may need, in one go: they are locked by id.
+    perform from messaging.senders as s
+    where
+        s.instance_id = p_instance_id
+        or s.instance_id in (
+            select o.instance_id from messaging.outbox as o
+            where
+                o.phone_key = v_key and o.agency_id is not distinct from v_agency
+                and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+        )
+    order by s.instance_id
+    for no key update;
+    if p_command = 'stop' then
+        perform messaging.opt_out(v_agency, v_key, 'spoken');
+    elsif p_command = 'start' then
+        perform messaging.opt_in(v_agency, v_key);
+    end if;
+end
+$$;
+comment on function messaging.obey(uuid, text, text) is
+'Stops or starts by an order that was only understood when the turn was answered: one that was spoken. The person is locked by the caller.';
 
 create function messaging.finish_turn(
     p_person_key text, p_lease_token uuid, p_last_event_id bigint, p_bubbles jsonb, p_result jsonb, p_by text,
@@ -105,6 +153,10 @@ declare
 begin
     perform messaging.require(jsonb_typeof(p_bubbles) = 'array', 'the bubbles of an answer are a list');
     perform messaging.require(jsonb_typeof(v_result) = 'object', 'the result of a turn is an object');
+    if v_result ? 'command' then
+        -- As at the door: the person before the turn.
+        perform pg_advisory_xact_lock(hashtextextended('roleta.person.' || p_person_key, 0));
+    end if;
     select t.* into v_turn from messaging.turns as t where t.person_key = p_person_key for no key update;
     if v_turn.lease_token is distinct from p_lease_token then
         finished := false;
@@ -165,6 +217,9 @@ begin
         else jsonb_build_object('unsaid', v_unsaid, 'unsaid_context', v_last.text)
     end;
     finished := true;
+    if v_result ? 'command' then
+        perform messaging.obey(v_last.instance_id, v_last.phone, v_result ->> 'command');
+    end if;
 
     if v_messages = '[]' then
         -- Nothing that a failed effect could hang on: where the app cannot be written, the turn waits for the end of its lease.
@@ -194,6 +249,7 @@ comment on function messaging.finish_turn(text, uuid, bigint, jsonb, jsonb, text
 writes its result into the app and ends the turn, in one transaction. False, and nothing done, when the lease is lost.';
 
 revoke execute on function messaging.apply_turn(uuid, bigint[], timestamptz, jsonb) from public, anon, authenticated, service_role;
+revoke execute on function messaging.obey(uuid, text, text) from public, anon, authenticated, service_role;
 revoke execute on function messaging.effect_turn(bigint) from public, anon, authenticated, service_role;
 revoke execute on function messaging.finish_turn(text, uuid, bigint, jsonb, jsonb, text, double precision) from public, anon, authenticated, service_role;
 grant execute on function messaging.finish_turn(text, uuid, bigint, jsonb, jsonb, text, double precision) to service_role;

@@ -207,7 +207,7 @@ begin
     returning s.* into v_session;
     -- Not those that the agent has written down itself.
     insert into public.commitments (user_id, title, due_date, session_id)
-    select v_session.user_id, t.title, messaging.clock() + interval '24 hours', v_session.id
+    select v_session.user_id, t.title, messaging.sent_at(p_message_id) + interval '24 hours', v_session.id
     from unnest(messaging.session_lines(to_jsonb(v_session.commitments))) as t (title)
     where not exists (
         select from public.commitments as c

@@ -61,7 +61,7 @@ as $$
             when c.completed then 'the commitment is done'
             when c.commitment_status <> 'pending' then 'the commitment no longer stands'
             when c.reminder_sent then 'the person was reminded often enough'
-            when c.due_date >= messaging.end_of_local_day(messaging.clock()) then 'the commitment was put off'
+            when c.due_date < messaging.end_of_local_day(messaging.clock()) is not true then 'the commitment was put off'
             when p.status in ('active', 'trial') is not true then 'the person is no longer with us'
             when messaging.followed_up_today(c.user_id, messaging.clock()) then 'the person was followed up today'
         end
@@ -76,7 +76,7 @@ language sql volatile security definer set search_path = ''
 as $$
     update public.commitments as c
     set
-        last_follow_up_at = messaging.clock(),
+        last_follow_up_at = greatest(c.last_follow_up_at, messaging.sent_at(p_message_id)),
         follow_up_count = greatest(c.follow_up_count, (o.facts ->> 'level')::integer),
         reminder_sent = coalesce(c.reminder_sent, false) or (o.facts ->> 'level')::integer >= 3
     from messaging.outbox as o

@@ -55,6 +55,7 @@ as $$
             when p.status = 'active' is not true then 'the person is no longer with us'
             when messaging.last_wrote_at(p) > messaging.clock() - interval '7 days' then 'the person wrote meanwhile'
             when p.last_checkin_sent_at > messaging.clock() - interval '30 days' then 'the person was asked already'
+            when p.last_reactivation_sent > messaging.clock() - interval '3 days' then 'the person was written to already'
         end
     from (select p_subject_id::uuid as id) as s
     left join public.profiles as p on s.id = p.id
@@ -65,7 +66,7 @@ create function messaging.effect_checkin(p_message_id bigint) returns void
 language sql volatile security definer set search_path = ''
 as $$
     update public.profiles as p
-    set last_checkin_sent_at = messaging.clock()
+    set last_checkin_sent_at = greatest(p.last_checkin_sent_at, messaging.sent_at(p_message_id))
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id;
     select messaging.effect_history(p_message_id);

@@ -8,3 +8,4 @@ drop function messaging.has_session_ahead(uuid, timestamptz);
 drop function messaging.people_reactivation();
 drop function messaging.people_reactivation_silent();
 drop function messaging.people_reactivation_missed();
+drop function messaging.times_expired(text, uuid, timestamptz);

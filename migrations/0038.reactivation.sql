@@ -4,6 +4,15 @@
 
 set local lock_timeout = '5s';
 
+create function messaging.times_expired(p_purpose text, p_profile_id uuid, p_since timestamptz) returns bigint
+language sql stable security definer set search_path = ''
+as $$
+    select count(*) from messaging.outbox as o
+    where o.profile_id = p_profile_id and o.purpose = p_purpose and o.created_at > p_since and o.dispatch_state = 'expired'
+$$;
+comment on function messaging.times_expired(text, uuid, timestamptz) is
+'How many messages of this purpose to this person ran out of time since then. None of them was sent, so none of them may stand in the way of the next.';
+
 create function messaging.people_reactivation_missed() returns setof messaging.due
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -15,7 +24,11 @@ begin
     select distinct on (p.id)
         p.id, p.phone, p.name, 'reactivation_missed', n.id::text, messaging.end_of_local_day(v_now),
         jsonb_build_object(
-            'kind', 'missed', 'mark', floor(extract(epoch from n.scheduled_at))::bigint,
+            'kind', 'missed',
+            'mark', concat_ws(
+                '.', floor(extract(epoch from n.scheduled_at))::bigint,
+                nullif(messaging.times_expired('reactivation_missed', p.id, n.scheduled_at), 0)
+            ),
             'missed_on', messaging.local_date(n.scheduled_at), 'missed_at', to_char(n.scheduled_at at time zone 'America/Sao_Paulo', 'HH24:MI')
         )
     from public.sessions as n
@@ -25,13 +38,15 @@ begin
         and n.status = 'scheduled'
         and n.started_at is null
         and n.scheduled_at < v_now - interval '1 hour'
+        -- An adopted project's old ones were missed by nobody who remembers.
+        and n.scheduled_at > v_now - interval '7 days'
         and coalesce(p.last_reactivation_sent, '-infinity') <= v_now - interval '24 hours'
         and messaging.may_choose('reactivation_missed', p.id, p.phone, messaging.end_of_local_day(v_now))
     order by p.id, n.scheduled_at desc, n.id;
 end
 $$;
 comment on function messaging.people_reactivation_missed() is
-'First part of reactivation-check: a session still scheduled and more than an hour late, nobody written to within 24 hours; one a person.';
+'First part of reactivation-check: a session still scheduled, an hour to seven days late, nobody written to within 24 hours; one a person.';
 
 create function messaging.people_reactivation_silent() returns setof messaging.due
 language plpgsql stable security definer set search_path = ''
@@ -42,7 +57,13 @@ begin
     return query
     select
         p.id, p.phone, p.name, 'reactivation', p.id::text, messaging.end_of_local_day(v_now),
-        jsonb_build_object('kind', 'silent', 'stage', g.days, 'mark', floor(extract(epoch from messaging.last_wrote_at(p)))::bigint)
+        jsonb_build_object(
+            'kind', 'silent', 'stage', g.days,
+            'mark', concat_ws(
+                '.', floor(extract(epoch from messaging.last_wrote_at(p)))::bigint,
+                nullif(messaging.times_expired('reactivation', p.id, messaging.last_wrote_at(p)), 0)
+            )
+        )
     from public.profiles as p
     cross join lateral (
         select case when messaging.last_wrote_at(p) <= v_now - interval '7 days' then 7 else 3 end as days
@@ -112,6 +133,7 @@ as $$
             when messaging.last_wrote_at(p) >= messaging.clock() - interval '3 days' then 'the person wrote meanwhile'
             when messaging.has_session_ahead(p.user_id, messaging.clock()) then 'the person has a session ahead'
             when p.last_reactivation_sent > messaging.clock() - interval '24 hours' then 'the person was written to already'
+            when p.last_checkin_sent_at > messaging.clock() - interval '3 days' then 'the person was asked already'
         end
     from (select p_subject_id::uuid as id) as s
     left join public.profiles as p on s.id = p.id
@@ -122,7 +144,7 @@ create function messaging.effect_reactivation(p_message_id bigint) returns void
 language sql volatile security definer set search_path = ''
 as $$
     update public.profiles as p
-    set last_reactivation_sent = messaging.clock()
+    set last_reactivation_sent = greatest(p.last_reactivation_sent, messaging.sent_at(p_message_id))
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id
 $$;
@@ -152,7 +174,7 @@ begin
         select p.oid::regprocedure from pg_catalog.pg_proc as p
         where p.pronamespace = 'messaging'::regnamespace
             and p.proname in (
-                'people_reactivation_missed', 'people_reactivation_silent', 'people_reactivation', 'has_session_ahead',
+                'times_expired', 'people_reactivation_missed', 'people_reactivation_silent', 'people_reactivation', 'has_session_ahead',
                 'due_reactivation_missed', 'due_reactivation', 'effect_reactivation', 'effect_reactivation_missed'
             )
     loop

@@ -164,7 +164,7 @@ as $$
     -- Where the person wrote while it was on its way, a new silence begins at nought; only the pause counts from now.
     update public.conversation_followups as f
     set
-        last_followup_at = messaging.clock(),
+        last_followup_at = greatest(f.last_followup_at, messaging.sent_at(p_message_id)),
         followup_count = case when m.same then greatest(f.followup_count, (m.facts ->> 'step')::integer) else f.followup_count end,
         conversation_context = case when m.same then coalesce(m.facts ->> 'context', f.conversation_context) else f.conversation_context end
     from (

@@ -97,7 +97,7 @@ as $$
                 then greatest(p.current_episode, (o.facts ->> 'episode')::integer)
             else p.current_episode
         end,
-        last_content_sent_at = messaging.clock()
+        last_content_sent_at = greatest(p.last_content_sent_at, messaging.sent_at(p_message_id))
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id;
 $$;
@@ -114,7 +114,7 @@ as $$
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id and messaging.due_content(o.subject_id) is null;
     update public.profiles as p
-    set last_content_sent_at = messaging.clock()
+    set last_content_sent_at = greatest(p.last_content_sent_at, messaging.sent_at(p_message_id))
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id;
 $$;

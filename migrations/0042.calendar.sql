@@ -48,7 +48,7 @@ language sql volatile security definer set search_path = ''
 as $$
     select messaging.effect_history(p_message_id);
     update public.profiles as p
-    set schedule_setup_sent_at = messaging.clock()
+    set schedule_setup_sent_at = greatest(p.schedule_setup_sent_at, messaging.sent_at(p_message_id))
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id;
 $$;
@@ -113,7 +113,7 @@ language sql volatile security definer set search_path = ''
 as $$
     select messaging.effect_history(p_message_id);
     update public.profiles as p
-    set schedule_renewal_sent_at = messaging.clock()
+    set schedule_renewal_sent_at = greatest(p.schedule_renewal_sent_at, messaging.sent_at(p_message_id))
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id;
 $$;

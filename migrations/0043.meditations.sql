@@ -52,7 +52,7 @@ language sql volatile security definer set search_path = ''
 as $$
     select messaging.effect_history(p_message_id);
     insert into public.user_meditation_history (user_id, meditation_id, sent_at, context)
-    select p.user_id, o.facts ->> 'meditation_id', messaging.clock(), o.facts ->> 'context'
+    select p.user_id, o.facts ->> 'meditation_id', messaging.sent_at(o.id), o.facts ->> 'context'
     from messaging.outbox as o
     inner join public.profiles as p on o.profile_id = p.id
     where o.id = p_message_id

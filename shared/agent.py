@@ -10,6 +10,7 @@ from typing import Literal, Protocol, get_args
 
 from shared.settings import Settings
 
+SessionStage = Literal["beginning", "running"]
 ConversationStatus = Literal["complete", "awaiting", "neutral"]
 CONVERSATION_STATUSES: tuple[ConversationStatus, ...] = get_args(ConversationStatus)
 
@@ -19,8 +20,9 @@ class Request:
     """What a person wrote, and what the agent may know of them.
 
     `history`: what was said before, oldest first, as {"role": "user" or "assistant", "content": text}.
-    `trial_count`: answers that a person on trial had so far; None for everyone else. `pending_content`: what
-    an earlier answer did not get to say; `pending_context`: the app's remark about it.
+    `trial_count`: which conversation of a trial this is, from 1; None for everyone else. `pending_content`:
+    what an earlier answer did not get to say; `pending_context`: the app's remark about it. `session_stage`:
+    a booked session begins with this answer, or is running; None outside of one.
     """
 
     name: str | None
@@ -30,6 +32,7 @@ class Request:
     trial_count: int | None = None
     pending_content: str | None = field(default=None, repr=False)
     pending_context: str | None = field(default=None, repr=False)
+    session_stage: SessionStage | None = None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ text stands. A composer is a module of shared/composers with
 """
 
 import importlib
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -17,10 +16,10 @@ from structlog.typing import FilteringBoundLogger
 from shared import clock
 from shared.agent import Agent
 from shared.db import Calls, Row
-from shared.errors import DatabaseUnavailable, RoletaError
+from shared.errors import DatabaseUnavailable, RoletaError, place_of
 from shared.redaction import clean_text
 
-COMPOSERS = frozenset({"conversation_followup", "episode", "session_summary", "weekly_report"})
+COMPOSERS = frozenset({"conversation_followup", "episode", "session_summary", "speech", "weekly_report"})
 # A composer asks the agent three times at most; then there is time to read and to store.
 MOST_QUESTIONS = 3
 ASIDE_S = 10.0
@@ -45,10 +44,14 @@ class Draft:
 
 @dataclass(frozen=True)
 class Composed:
-    """The text that goes instead of the fixed one; `facts` are merged into the message's own."""
+    """The text that goes instead of the fixed one; `facts` are merged into the message's own.
+
+    `spoken_url`: where the provider fetches the text spoken, a data URI included; then that is what goes.
+    """
 
     text: str = field(repr=False)
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    spoken_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class DraftDuty:
         except Exception as error:
             # Its name and place only: an error's text may hold what a person wrote.
             self._log.error(
-                "a composer failed", message_id=row["message_id"], compose=row["compose"], why=_place(error)
+                "a composer failed", message_id=row["message_id"], compose=row["compose"], why=place_of(error)
             )
             return None
 
@@ -136,7 +139,7 @@ class DraftDuty:
                 "a composed text cannot be stored",
                 message_id=row["message_id"],
                 compose=row["compose"],
-                why=_place(error),
+                why=place_of(error),
             )
             return self._store(row, worker, None)
 
@@ -149,6 +152,7 @@ class DraftDuty:
             p_text=verdict.text if isinstance(verdict, Composed) else None,
             p_facts=dict(verdict.facts) if isinstance(verdict, Composed) else None,
             p_withdraw_why=verdict.why if isinstance(verdict, Withdrawn) else None,
+            p_spoken_url=verdict.spoken_url if isinstance(verdict, Composed) else None,
         )
         return bool(stored["finish_draft"])
 
@@ -175,17 +179,10 @@ def _checked(verdict: Verdict) -> Verdict:
     text = clean_text(verdict.text).strip()
     if not text or len(text) > LONGEST_TEXT:
         raise ValueError("a composed text is empty or too long")
-    return Composed(text, verdict.facts)
+    return replace(verdict, text=text)
 
 
 def _told(verdict: Verdict) -> str:
     if isinstance(verdict, Withdrawn):
         return "draft.withdrawn"
     return "draft.composed" if verdict is not None else "draft.fixed"
-
-
-def _place(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    return (
-        f"{type(error).__name__} at {frames[-1].name}:{frames[-1].lineno}" if frames else type(error).__name__
-    )

@@ -1,5 +1,6 @@
 """The errors a caller may meet, and which SQLSTATE is which. Provider failures are outcomes, not errors."""
 
+import traceback
 from typing import ClassVar
 
 
@@ -69,3 +70,10 @@ BY_SQLSTATE: dict[str, type[RoletaError]] = {
     for kind in (IllegalMove, NotFound, InvalidInput, Conflict, WouldDiscardData, SetupMissing)
     if kind.sqlstate is not None
 }
+
+
+def place_of(error: Exception) -> str:
+    """An error's kind and where it arose, for a log: its text may hold what a person wrote."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"

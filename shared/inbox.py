@@ -16,8 +16,9 @@ from shared.db import Calls, as_json
 class Accepted:
     """What became of an event. `is_new` False: a repeat, nothing changed, `event_id` None.
 
-    `ignored_reason` is the reason given, or for a message "user_not_found" (a stranger), "already_opted_out"
-    (said stop before), "human_takeover" (one of us speaks by hand).
+    `ignored_reason` is the reason given, or for a message "user_not_found" (a stranger),
+    "profile_lookup_error" (the app's profiles cannot be read), "already_opted_out" (said stop before),
+    "human_takeover" (one of us speaks by hand).
     """
 
     event_id: int | None
@@ -32,7 +33,8 @@ class Turn:
     Each of `events` is {"event_id", "message_kind", "text", "media_url", "command"}; the answer leaves from
     `instance_id`. `facts` (empty where the app's tables cannot be read): "status", "plan",
     "trial_conversations_count", "limit_told_s" (seconds since), "pending_content", "pending_context",
-    "session_active", "open_rating" {"session_id"}, "awaiting_confirmation" {"session_id", "date", "time"}.
+    "session_active", "open_rating" {"session_id"}, "announced_session" {"session_id"} (about to begin),
+    "awaiting_confirmation" {"session_id", "date", "time"}; and always "opted_out".
     """
 
     person_key: str = field(repr=False)
@@ -144,7 +146,8 @@ def finish_turn(
 
     What came meanwhile makes the next turn, which then also takes up what this answer did not get to say.
     `result` may hold "transcripts" {event_id: text}, "counts" (a trial conversation), "limit_told", "rating"
-    {"session_id", "rating"}, "confirmed_session_id", "do_not_disturb_h", "conversation" ("open" or "closed"),
+    {"session_id", "rating"}, "confirmed_session_id", "begun_session_id", "journeys_paused",
+    "do_not_disturb_h", "command" (a stop or start that was spoken), "conversation" ("open" or "closed"),
     "said" (the pending content that this answer was given).
     """
     row = db.call_one(

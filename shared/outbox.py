@@ -153,6 +153,7 @@ def enqueue(
     on_unknown: str | None = None,
     run_id: str | None = None,
     facts: Mapping[str, Any] | None = None,
+    compose: str | None = None,
 ) -> Enqueued:
     """One message, once per dedupe key. InvalidInput says what the outbox does not take."""
     message = NewMessage(
@@ -171,6 +172,7 @@ def enqueue(
         on_unknown=on_unknown,
         run_id=run_id,
         facts=facts,
+        compose=compose,
     )
     return enqueue_many(db, [message])[0]
 

@@ -1,4 +1,4 @@
-"""Words that need no agent: stop and start, a rating from 1 to 5, a confirmation. Pure: text in, meaning out.
+"""Words that need no agent: stop, start, a rating, a confirmation, a session's beginning, a pause. Pure.
 
 Each asks for the whole message: a word inside a sentence orders nothing.
 """
@@ -30,6 +30,12 @@ _BESIDE = _words(
     """ta esta pode ser com que estarei la eu a o minha nossa sessao presenca obrigada obrigado aura"""
 )
 _MOST_WORDS = 5
+_BEGINNING = _words("vamos vamo bora vambora comecar comecamos comecemos")
+# What may stand beside a word of beginning.
+_BESIDE_BEGINNING = _words(
+    "la entao sim ja agora a gente pode podemos estou to pronta pronto aqui aura oi com"
+)
+_PAUSING = re.compile(r"(?:quero |por favor )?pausar (?:as? |minhas? )*jornadas?(?: por favor)?")
 _THUMBS = frozenset("👍✅👌")
 
 # What may stand around the number of a rating without making it a sentence about something else.
@@ -50,6 +56,19 @@ def command(text: str | None) -> Command | None:
     if words in _STOP:
         return "stop"
     return "start" if words in _START else None
+
+
+def begins(text: str | None) -> bool:
+    """Whether a message says nothing but that the session may begin: "vamos", "bora lá!", a lone yes."""
+    words = _plain(text).split()
+    allowed = _BEGINNING | _BESIDE_BEGINNING | _CONFIRMING
+    begun = bool(_BEGINNING & set(words)) and set(words) <= allowed
+    return confirms(text) or (begun and len(words) <= _MOST_WORDS)
+
+
+def pauses_journeys(text: str | None) -> bool:
+    """Whether a whole message asks for no more episodes, as the first one says: "pausar jornadas"."""
+    return _PAUSING.fullmatch(_plain(text)) is not None
 
 
 def confirms(text: str | None) -> bool:

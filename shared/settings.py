@@ -66,6 +66,11 @@ class Settings:
         return tuple(secret for secret in every if secret)
 
     @property
+    def has_voice(self) -> bool:
+        """Whether the agent's service can speak."""
+        return self.agent_url is not None and self.speech_model is not None
+
+    @property
     def has_zapi(self) -> bool:
         """Whether the environment names a Z-API number (all three variables or none are set)."""
         return self.zapi_instance_id is not None

@@ -1,39 +1,27 @@
 """Answering people: one turn at a time, composed, enqueued on the number that was written to.
 
-The order of what is looked at is the original's (functions 2.2, steps 8 to 13); words that need no agent are
-read in shared/quick_answers.
+The order of what is looked at is the original's (functions 2.2, steps 4 to 13). What needs no agent is
+answered in shared/answers.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from shared import clock, inbox, quick_answers
-from shared.agent import Agent, Bubble, Request
+from shared import answers, clock, inbox
+from shared.agent import Agent, Bubble, Request, SessionStage
+from shared.answers import Answered
 from shared.db import Calls
-from shared.errors import DatabaseUnavailable, RoletaError
+from shared.errors import DatabaseUnavailable, RoletaError, place_of
 from shared.inbox import Part, Turn
 from shared.redaction import clean_text
 from shared.settings import Settings
-from shared.texts_pt import conversation
 
 ENQUEUED_BY = "webhook-zapi"
-TRIAL_CONVERSATIONS = 5
-TRIAL_TOLD_EVERY_S = 24 * 3600.0
-CANCELED_TOLD_EVERY_S = 7 * 24 * 3600.0
 # What finishing a turn may take after the last word of the agent.
 FINISH_S = 20.0
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What a turn is answered, what that means for the app (inbox.finish_turn), and its name for the log."""
-
-    what: str
-    parts: Sequence[Part] = field(default=(), repr=False)
-    result: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 class TurnDuty:
@@ -56,7 +44,7 @@ class TurnDuty:
         if turn is None:
             return False
         time = _Time(clock.monotonic() + self._lease_s, self._settings.agent_timeout_s)
-        answered = self._answer(turn, time)
+        answered = self._answered(turn, time)
         done = inbox.finish_turn(
             self._db,
             turn,
@@ -76,42 +64,42 @@ class TurnDuty:
         )
         return True
 
+    def _answered(self, turn: Turn, time: "_Time") -> Answered:
+        """The turn's answer; the fixed one after a defect of ours, or the turn would come back for ever."""
+        try:
+            return self._answer(turn, time)
+        except RoletaError:
+            raise
+        except Exception as error:
+            # Its name and place only: an error's text may hold what a person wrote.
+            self._log.error("turn.failed", last_event_id=turn.last_event_id, why=place_of(error))
+            return answers.fixed(turn)
+
     def _answer(self, turn: Turn, time: "_Time") -> Answered:
         if not turn.events:
             # Another worker answered them after this turn's lease was lost.
             return Answered("nothing")
-        name = turn.profile_name
         orders = [event["command"] for event in turn.events if event.get("command")]
         if orders:
-            text = conversation.stopped(name) if orders[-1] == "stop" else conversation.started(name)
-            return Answered(orders[-1], [Part(text)], {"conversation": "closed"})
-        if (refused := self._refused(turn)) is not None:
-            return refused
+            return answers.ordered(turn, orders[-1])
         transcripts = self._transcripts(turn.events, time)
+        answered = self._of_words(turn, transcripts, time)
+        return replace(answered, result={**answered.result, "transcripts": transcripts})
+
+    def _of_words(self, turn: Turn, transcripts: Mapping[str, str], time: "_Time") -> Answered:
+        """The answer to what was written and heard."""
+        if (order := answers.spoken_order(turn, transcripts)) is not None:
+            return order
         texts = [_text(event) or transcripts.get(str(event["event_id"])) for event in turn.events]
         said = [text for text in texts if text]
+        if (refused := answers.refused(turn, self._settings.checkout_url)) is not None:
+            # Episodes go to a trial that is used up too, and say how to pause them.
+            paused = answers.paused_journeys(turn, said)
+            return paused[1] if paused else refused
         if not said:
-            return Answered("not heard", [Part(conversation.not_heard(name))], {"conversation": "closed"})
+            return answers.not_heard(turn)
         answered = self._composed(turn, said, time)
-        return replace(answered, result={**answered.result, "transcripts": transcripts, "counts": True})
-
-    def _refused(self, turn: Turn) -> Answered | None:
-        """For whom no agent is asked: a trial that is used up, a subscription that is over. Told now and
-        then, in between silence."""
-        facts, url = turn.facts, self._settings.checkout_url
-        used = facts.get("trial_conversations_count") or 0
-        if facts.get("status") == "trial" and used >= TRIAL_CONVERSATIONS:
-            what, every_s = "trial over", TRIAL_TOLD_EVERY_S
-            text = conversation.trial_over(turn.profile_name, url)
-        elif facts.get("status") == "canceled":
-            what, every_s = "canceled", CANCELED_TOLD_EVERY_S
-            text = conversation.canceled(turn.profile_name, url)
-        else:
-            return None
-        told_s = facts.get("limit_told_s")
-        if told_s is not None and float(told_s) < every_s:
-            return Answered(what, result={"conversation": "closed"})
-        return Answered(what, [Part(text)], {"conversation": "closed", "limit_told": True})
+        return replace(answered, result={**answered.result, "counts": True})
 
     def _transcripts(self, events: Sequence[Mapping[str, Any]], time: "_Time") -> dict[str, str]:
         """What could be heard of the audios, by event id, as messaging.finish_turn stores it."""
@@ -126,37 +114,27 @@ class TurnDuty:
 
     def _composed(self, turn: Turn, said: Sequence[str], time: "_Time") -> Answered:
         """The quick answer to a message that is one, and the agent's answer to everything else."""
-        quick = self._quick(turn, said)
+        running: SessionStage | None = "running" if turn.facts.get("session_active") else None
+        quick = answers.quick(turn, said)
         if quick is None:
-            return self._of_agent(turn, said, time)
+            return self._of_agent(turn, said, running, time)
         index, answered = quick
+        if "begun_session_id" in answered.result:
+            # The agent opens the session itself, where there is one.
+            more = self._of_agent(turn, said, "beginning", time)
+            if more.what != "agent":
+                return answered
+            return replace(more, result={**answered.result, **more.result})
         rest = [*said[:index], *said[index + 1 :]]
-        if not rest:
-            return answered
-        more = self._of_agent(turn, rest, time)
+        more = self._of_agent(turn, rest, running, time) if rest else answered
         if more.what != "agent":
             return answered
         parts, result = [*answered.parts, *more.parts], {**answered.result, **more.result}
         return Answered(f"{answered.what}, agent", parts, result)
 
-    def _quick(self, turn: Turn, said: Sequence[str]) -> tuple[int, Answered] | None:
-        """A rating or a confirmation that was asked for, and which message is nothing else."""
-        name, facts = turn.profile_name, turn.facts
-        if asked := facts.get("open_rating"):
-            for index, text in enumerate(said):
-                if (given := quick_answers.rating(text)) is not None:
-                    rating = {"session_id": asked["session_id"], "rating": given}
-                    thanks = Part(conversation.rated(name, given))
-                    return index, Answered("rating", [thanks], {"rating": rating, "conversation": "closed"})
-        if asked := facts.get("awaiting_confirmation"):
-            for index, text in enumerate(said):
-                if quick_answers.confirms(text):
-                    told = Part(conversation.confirmed(name, asked["date"], asked["time"]))
-                    result = {"confirmed_session_id": asked["session_id"], "conversation": "closed"}
-                    return index, Answered("confirmation", [told], result)
-        return None
-
-    def _of_agent(self, turn: Turn, said: Sequence[str], time: "_Time") -> Answered:
+    def _of_agent(
+        self, turn: Turn, said: Sequence[str], session_stage: SessionStage | None, time: "_Time"
+    ) -> Answered:
         """The agent's answer, or the fixed one where it has none."""
         facts = turn.facts
         request = Request(
@@ -165,16 +143,19 @@ class TurnDuty:
             is_audio=any(event["message_kind"] == "audio" for event in turn.events),
             history=self._history(turn),
             trial_count=_next_trial(facts),
+            session_stage=session_stage,
             pending_content=facts.get("pending_content"),
             pending_context=facts.get("pending_context"),
         )
         reply = self._agent.answer(request) if time.is_left() else None
-        in_session = bool(facts.get("session_active"))
+        in_session = session_stage is not None
         if reply is None:
-            text = conversation.fixed_answer(turn.profile_name)
-            return Answered("fixed", [Part(text)], {"conversation": "open" if in_session else "closed"})
+            return answers.fixed(turn, is_open=in_session)
         is_open = in_session or reply.session_active or reply.conversation_status == "awaiting"
         result: dict[str, Any] = {"conversation": "open" if is_open else "closed"}
+        if reply.session_active and facts.get("announced_session"):
+            # In other words than "vamos": the agent understood that the person is there.
+            result["begun_session_id"] = facts["announced_session"]["session_id"]
         if reply.do_not_disturb_h is not None:
             result["do_not_disturb_h"] = reply.do_not_disturb_h
         if facts.get("pending_content"):

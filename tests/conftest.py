@@ -5,9 +5,12 @@ What is not a fixture (servers, waiting) lives in tests/servers.py and tests/wai
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from pytest_postgresql import factories
@@ -25,11 +28,23 @@ from tests.servers import (
     fresh_database,
 )
 
+# How long an example takes says something about the machine, not about the product.
+hypothesis.settings.register_profile("roleta", deadline=None)
+hypothesis.settings.load_profile("roleta")
+
 LOOPBACK = ("127.", "::1", "localhost")
 # What would lead a test to a real database or a real number, or change how libpq connects.
 REAL_WORLD = ("DATABASE_URL", "PG", "ROLETA_", "STRIPE_", "SUPABASE_", "ZAPI_")
 for _name in [name for name in os.environ if name.startswith(REAL_WORLD)]:
     del os.environ[_name]
+
+# Compiling the tests anew in every process, with pytest's rewritten assertions, takes 3 s of each: where
+# Python is told to leave no bytecode beside the sources, it lies in pytest's own cache, for our children too.
+if sys.dont_write_bytecode and sys.pycache_prefix is None:
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
 def _bootstrap(*, host: str, port: int, user: str, password: str, dbname: str, **_: object) -> None:
@@ -46,15 +61,34 @@ migrated_template = factories.postgresql_noproc(
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker that only the fixtures of these tests know."""
+    config.addinivalue_line(
+        "markers", "own_database: this test ends its own transactions, or updates one row a thousand times"
+    )
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Slow tests run one after the other, first: they measure times and start many processes. Simulations,
-    whose time is their own, run beside them."""
+    whose time is their own, run beside them. Quick tests on another PostgreSQL share one process's server."""
     slow = [item for item in items if item.get_closest_marker("slow")]
     for item in slow:
         simulated = item.path.parent.name == "simulate"
         item.add_marker(pytest.mark.xdist_group("simulated" if simulated else "slow"))
+    for item in items:
+        version = _server_version(item)
+        if not item.get_closest_marker("slow") and version not in (None, "bundled"):
+            item.add_marker(pytest.mark.xdist_group(f"server {version}"))
     if config.getoption("dist", "no") != "no":
         items.sort(key=lambda item: item not in slow)
+
+
+def _server_version(item: pytest.Item) -> str | None:
+    """Which of SERVER_BINARIES a test runs on, where it says."""
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return None
+    version = item.callspec.params.get("each_server_url")
+    return None if version is None else str(version)
 
 
 @pytest.fixture(scope="session", autouse=True)

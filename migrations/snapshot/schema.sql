@@ -1106,13 +1106,17 @@ declare
     v_person text;
     v_profile uuid;
     v_command text;
+    v_looked_up boolean := true;
+    -- A picture without words asks for no answer, and still the person has written.
+    v_shown boolean := p_kind = 'message' and p_ignored_reason = 'missing_data'
+    and p_message_kind in ('image', 'video', 'document', 'sticker', 'location', 'contact');
     v_event messaging.inbound_events;
     v_id text;
 begin
     select i.agency_id into v_agency from public.whatsapp_instances as i where i.id = p_instance_id;
     ignored_reason := p_ignored_reason;
 
-    if p_kind = 'message' and (p_ignored_reason is null or p_takeover_s is not null) then
+    if p_kind = 'message' and (p_ignored_reason is null or p_takeover_s is not null or v_shown) then
         if p_phone like '%@lid' then
             select l.phone into v_phone
             from messaging.person_lids as l
@@ -1127,8 +1131,17 @@ begin
     end if;
     v_now := messaging.clock();
 
+    if v_key is not null and (p_ignored_reason is null or v_shown) then
+        begin
+            v_profile := messaging.find_profile(v_phone);
+        exception
+            -- The app's trouble must not lose the event (functions 2.2, step 5).
+            when others then
+                v_looked_up := false;
+                raise warning 'whose message this is could not be looked up (%)', sqlstate;
+        end;
+    end if;
     if p_kind = 'message' and p_ignored_reason is null then
-        v_profile := case when v_key is not null then messaging.find_profile(v_phone) end;
         v_command := case
             when p_command = 'stop' then 'stop'
             -- A start word of somebody who never said stop is a word.
@@ -1138,6 +1151,7 @@ begin
             ) then 'start'
         end;
         ignored_reason := case
+            when not v_looked_up then 'profile_lookup_error'
             when v_profile is null then 'user_not_found'
             when v_command = 'stop' and exists (
                 select from messaging.opt_outs as x
@@ -1209,7 +1223,7 @@ begin
                 )
             end;
     end if;
-    if v_key is not null and p_ignored_reason is null then
+    if v_key is not null and (p_ignored_reason is null or v_shown) then
         perform messaging.heed_message(v_event, v_agency, v_command);
     elsif v_key is not null and not exists (
         -- An echo of what we sent ourselves is nobody's hand, whatever its flags say.
@@ -1588,17 +1602,34 @@ begin
         trial_conversations_count = coalesce(p.trial_conversations_count, 0)
             + case when (p_result ->> 'counts')::boolean and p.status = 'trial' then 1 else 0 end,
         trial_limit_sent_at = case when (p_result ->> 'limit_told')::boolean then p_at else p.trial_limit_sent_at end,
-        -- Not least(null, 168), which is 168.
+        -- Not least(null, 168), which is 168. Tried again later, it does not silence somebody who has written since.
         do_not_disturb_until = case
-            when p_result ->> 'do_not_disturb_h' is not null
+            when p_result ->> 'do_not_disturb_h' is not null and coalesce(p.last_user_message_at <= p_at, true)
                 then p_at + make_interval(secs => least((p_result ->> 'do_not_disturb_h')::double precision, 168) * 3600)
             else p.do_not_disturb_until
-        end
-    where p.id = p_profile_id and p_result ?| array['counts', 'limit_told', 'do_not_disturb_h'];
+        end,
+        -- No journey, from the beginning (functions 2.14).
+        current_journey_id = case when (p_result ->> 'journeys_paused')::boolean then null else p.current_journey_id end,
+        current_episode = case when (p_result ->> 'journeys_paused')::boolean then 0 else p.current_episode end
+    where p.id = p_profile_id and p_result ?| array['counts', 'limit_told', 'do_not_disturb_h', 'journeys_paused'];
+
+    update public.sessions as s
+    set status = 'in_progress', started_at = p_at
+    where
+        s.id = (p_result ->> 'begun_session_id')::uuid and s.user_id = v_user
+        and s.status = 'scheduled' and s.started_at is null and s.session_start_notified;
+    if found then
+        update public.profiles as p
+        set current_session_id = (p_result ->> 'begun_session_id')::uuid
+        where p.id = p_profile_id;
+    end if;
 
     update public.sessions as s
     set user_confirmed = true
-    where s.id = (p_result ->> 'confirmed_session_id')::uuid and s.user_id = v_user and s.user_confirmed is null;
+    where
+        s.id = (p_result ->> 'confirmed_session_id')::uuid and s.user_id = v_user and s.user_confirmed is null
+        -- Forgotten where it was moved meanwhile: nobody has confirmed the new time.
+        and s.confirmation_requested;
     insert into public.session_ratings (session_id, user_id, rating)
     select s.id, v_user, (p_result -> 'rating' ->> 'rating')::integer
     from public.sessions as s
@@ -1631,7 +1662,8 @@ begin
 end
 $function$;
 -- executed by its owner only
-comment on function messaging.apply_turn(uuid,bigint[],timestamp with time zone,jsonb) is 'What an answered turn means for the app: history, rating, confirmation, trial, do-not-disturb, what was left unsaid, and whether the conversation is open.';
+comment on function messaging.apply_turn(uuid,bigint[],timestamp with time zone,jsonb) is 'What an answered turn means for the app: history, rating, confirmation, a session that begins, journeys paused, trial, do-not-disturb, what was left unsaid,
+and whether the conversation is open.';
 
 CREATE OR REPLACE FUNCTION messaging.audit_findings(p_limit integer DEFAULT 100)
  RETURNS TABLE(finding text, evidence jsonb)
@@ -2090,6 +2122,12 @@ begin
         when others then
             raise warning 'what an answer must know could not be read (%)', sqlstate;
     end;
+    -- What is said aloud may order the same as what is typed.
+    facts := facts || jsonb_build_object('opted_out', exists (
+        select from messaging.opt_outs as x
+        inner join public.whatsapp_instances as i on x.agency_id is not distinct from i.agency_id
+        where i.id = claim_turn.instance_id and x.phone_key = messaging.phone_key(claim_turn.phone) and x.opted_in_at is null
+    ));
     return next;
 end
 $function$;
@@ -2298,6 +2336,7 @@ AS $function$
             when p.status = 'active' is not true then 'the person is no longer with us'
             when messaging.last_wrote_at(p) > messaging.clock() - interval '7 days' then 'the person wrote meanwhile'
             when p.last_checkin_sent_at > messaging.clock() - interval '30 days' then 'the person was asked already'
+            when p.last_reactivation_sent > messaging.clock() - interval '3 days' then 'the person was written to already'
         end
     from (select p_subject_id::uuid as id) as s
     left join public.profiles as p on s.id = p.id
@@ -2317,7 +2356,7 @@ AS $function$
             when c.completed then 'the commitment is done'
             when c.commitment_status <> 'pending' then 'the commitment no longer stands'
             when c.reminder_sent then 'the person was reminded often enough'
-            when c.due_date >= messaging.end_of_local_day(messaging.clock()) then 'the commitment was put off'
+            when c.due_date < messaging.end_of_local_day(messaging.clock()) is not true then 'the commitment was put off'
             when p.status in ('active', 'trial') is not true then 'the person is no longer with us'
             when messaging.followed_up_today(c.user_id, messaging.clock()) then 'the person was followed up today'
         end
@@ -2448,6 +2487,7 @@ AS $function$
             when messaging.last_wrote_at(p) >= messaging.clock() - interval '3 days' then 'the person wrote meanwhile'
             when messaging.has_session_ahead(p.user_id, messaging.clock()) then 'the person has a session ahead'
             when p.last_reactivation_sent > messaging.clock() - interval '24 hours' then 'the person was written to already'
+            when p.last_checkin_sent_at > messaging.clock() - interval '3 days' then 'the person was asked already'
         end
     from (select p_subject_id::uuid as id) as s
     left join public.profiles as p on s.id = p.id
@@ -2632,7 +2672,7 @@ CREATE OR REPLACE FUNCTION messaging.effect_checkin(p_message_id bigint)
  SET search_path TO ''
 AS $function$
     update public.profiles as p
-    set last_checkin_sent_at = messaging.clock()
+    set last_checkin_sent_at = greatest(p.last_checkin_sent_at, messaging.sent_at(p_message_id))
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id;
     select messaging.effect_history(p_message_id);
@@ -2648,7 +2688,7 @@ CREATE OR REPLACE FUNCTION messaging.effect_commitment_followup(p_message_id big
 AS $function$
     update public.commitments as c
     set
-        last_follow_up_at = messaging.clock(),
+        last_follow_up_at = greatest(c.last_follow_up_at, messaging.sent_at(p_message_id)),
         follow_up_count = greatest(c.follow_up_count, (o.facts ->> 'level')::integer),
         reminder_sent = coalesce(c.reminder_sent, false) or (o.facts ->> 'level')::integer >= 3
     from messaging.outbox as o
@@ -2673,7 +2713,7 @@ AS $function$
                 then greatest(p.current_episode, (o.facts ->> 'episode')::integer)
             else p.current_episode
         end,
-        last_content_sent_at = messaging.clock()
+        last_content_sent_at = greatest(p.last_content_sent_at, messaging.sent_at(p_message_id))
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id;
 $function$;
@@ -2694,7 +2734,7 @@ AS $function$
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id and messaging.due_content(o.subject_id) is null;
     update public.profiles as p
-    set last_content_sent_at = messaging.clock()
+    set last_content_sent_at = greatest(p.last_content_sent_at, messaging.sent_at(p_message_id))
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id;
 $function$;
@@ -2710,7 +2750,7 @@ AS $function$
     -- Where the person wrote while it was on its way, a new silence begins at nought; only the pause counts from now.
     update public.conversation_followups as f
     set
-        last_followup_at = messaging.clock(),
+        last_followup_at = greatest(f.last_followup_at, messaging.sent_at(p_message_id)),
         followup_count = case when m.same then greatest(f.followup_count, (m.facts ->> 'step')::integer) else f.followup_count end,
         conversation_context = case when m.same then coalesce(m.facts ->> 'context', f.conversation_context) else f.conversation_context end
     from (
@@ -2734,11 +2774,12 @@ CREATE OR REPLACE FUNCTION messaging.effect_history(p_message_id bigint)
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-    insert into public.messages (user_id, role, content)
+    insert into public.messages (user_id, role, content, created_at)
     select
         p.user_id,
         'assistant',
-        coalesce(o.content ->> 'text', o.facts ->> 'text')
+        coalesce(o.content ->> 'text', o.facts ->> 'text'),
+        messaging.sent_at(o.id)
     from messaging.outbox as o
     inner join public.profiles as p on o.profile_id = p.id
     where o.id = p_message_id and coalesce(o.content ->> 'text', o.facts ->> 'text') is not null
@@ -2754,7 +2795,7 @@ CREATE OR REPLACE FUNCTION messaging.effect_meditation(p_message_id bigint)
 AS $function$
     select messaging.effect_history(p_message_id);
     insert into public.user_meditation_history (user_id, meditation_id, sent_at, context)
-    select p.user_id, o.facts ->> 'meditation_id', messaging.clock(), o.facts ->> 'context'
+    select p.user_id, o.facts ->> 'meditation_id', messaging.sent_at(o.id), o.facts ->> 'context'
     from messaging.outbox as o
     inner join public.profiles as p on o.profile_id = p.id
     where o.id = p_message_id
@@ -2769,7 +2810,7 @@ CREATE OR REPLACE FUNCTION messaging.effect_reactivation(p_message_id bigint)
  SET search_path TO ''
 AS $function$
     update public.profiles as p
-    set last_reactivation_sent = messaging.clock()
+    set last_reactivation_sent = greatest(p.last_reactivation_sent, messaging.sent_at(p_message_id))
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id
 $function$;
@@ -2803,7 +2844,7 @@ CREATE OR REPLACE FUNCTION messaging.effect_schedule_renewal(p_message_id bigint
 AS $function$
     select messaging.effect_history(p_message_id);
     update public.profiles as p
-    set schedule_renewal_sent_at = messaging.clock()
+    set schedule_renewal_sent_at = greatest(p.schedule_renewal_sent_at, messaging.sent_at(p_message_id))
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id;
 $function$;
@@ -2818,7 +2859,7 @@ CREATE OR REPLACE FUNCTION messaging.effect_schedule_setup(p_message_id bigint)
 AS $function$
     select messaging.effect_history(p_message_id);
     update public.profiles as p
-    set schedule_setup_sent_at = messaging.clock()
+    set schedule_setup_sent_at = greatest(p.schedule_setup_sent_at, messaging.sent_at(p_message_id))
     from messaging.outbox as o
     where o.id = p_message_id and p.id = o.profile_id;
 $function$;
@@ -2875,7 +2916,7 @@ begin
     returning s.* into v_session;
     -- Not those that the agent has written down itself.
     insert into public.commitments (user_id, title, due_date, session_id)
-    select v_session.user_id, t.title, messaging.clock() + interval '24 hours', v_session.id
+    select v_session.user_id, t.title, messaging.sent_at(p_message_id) + interval '24 hours', v_session.id
     from unnest(messaging.session_lines(to_jsonb(v_session.commitments))) as t (title)
     where not exists (
         select from public.commitments as c
@@ -3028,7 +3069,7 @@ begin
                     'dedupe_key', e.value ->> 'dedupe_key',
                     'request_hash', sha256(convert_to(concat_ws(
                         chr(31), e.value ->> 'purpose', messaging.phone_key(e.value ->> 'phone'), e.value ->> 'content',
-                        e.value ->> 'subject_id', e.value ->> 'instance_id'
+                        e.value ->> 'subject_id', e.value ->> 'instance_id', e.value ->> 'compose'
                     ), 'UTF8')),
                     'instance_id', i.id,
                     'purpose', r.purpose,
@@ -3040,6 +3081,11 @@ begin
                     'subject_id', e.value ->> 'subject_id',
                     'not_before', coalesce((e.value ->> 'not_before')::timestamptz, v_now),
                     'expires_at', coalesce(
+                        -- Whose time ran out on the way here expires by itself: one late person must not refuse a whole list.
+                        case
+                            when (e.value ->> 'expires_at')::timestamptz between v_now - interval '1 minute' and v_now
+                                then v_now + interval '1 millisecond'
+                        end,
                         (e.value ->> 'expires_at')::timestamptz,
                         greatest((e.value ->> 'not_before')::timestamptz, v_now) + r.expires_after
                     ),
@@ -3155,8 +3201,14 @@ begin
         and n.ordinality = min(n.ordinality) over (partition by o.id),
         o.request_hash = n.request_hash
     from unnest(v_new) with ordinality as n
-    inner join messaging.outbox as o
-        on n.dedupe_key = o.dedupe_key and n.agency_id is not distinct from o.agency_id
+    -- Two probes of the unique index: "is not distinct from" would walk the whole of it, for each message.
+    cross join lateral (
+        select x.* from messaging.outbox as x
+        where x.agency_id is null and n.agency_id is null and x.dedupe_key = n.dedupe_key
+        union all
+        select x.* from messaging.outbox as x
+        where x.agency_id = n.agency_id and x.dedupe_key = n.dedupe_key
+    ) as o
     order by n.ordinality;
 end
 $function$;
@@ -3192,7 +3244,11 @@ begin
             count(o.id) filter (where o.lane = 'timed') as timed,
             count(o.id) filter (where o.lane <> 'reply') as paced
         from messaging.senders as s
-        left join messaging.outbox as o on s.instance_id = o.instance_id and o.dispatch_state in ('draft', 'queued')
+        left join (
+            select x.id, x.lane, x.instance_id from messaging.outbox as x where x.dispatch_state = 'queued'
+            union all
+            select x.id, x.lane, x.instance_id from messaging.outbox as x where x.dispatch_state = 'draft'
+        ) as o on s.instance_id = o.instance_id
         where s.instance_id in (select a.instance_id from asked as a)
         group by s.instance_id
     ), ahead as (
@@ -3397,6 +3453,24 @@ $function$;
 -- executed by its owner only
 comment on function messaging.fallback_meditation(bigint) is 'on_rejected: a refused audio goes as a text with its link, on the same number, in the same transaction.';
 
+CREATE OR REPLACE FUNCTION messaging.fallback_to_words(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.enqueue(jsonb_build_object(
+        'purpose', o.purpose, 'phone', o.phone, 'profile_id', o.profile_id, 'instance_id', o.instance_id, 'subject_id', o.subject_id,
+        -- The turn has been written into the app already.
+        'content', jsonb_build_object('kind', 'text', 'text', o.facts ->> 'text'), 'facts', o.facts - 'turn',
+        'dedupe_key', 'in_words:' || o.id, 'enqueued_by', o.enqueued_by, 'run_id', o.run_id, 'time_zone', o.time_zone
+    ))
+    from messaging.outbox as o
+    where o.id = p_message_id and o.content ->> 'kind' = 'audio' and o.facts ->> 'text' is not null
+$function$;
+-- executed by its owner only
+comment on function messaging.fallback_to_words(bigint) is 'on_rejected: what was spoken and refused goes to be read, on the same number, in the same transaction (functions 2.2, 2.3).';
+
 CREATE OR REPLACE FUNCTION messaging.find_profile(p_phone text)
  RETURNS uuid
  LANGUAGE sql
@@ -3415,7 +3489,7 @@ $function$;
 grant execute on function messaging.find_profile(text) to service_role;
 comment on function messaging.find_profile(text) is 'The profile of a phone in any of its Brazilian forms; null for a stranger.';
 
-CREATE OR REPLACE FUNCTION messaging.finish_draft(p_message_id bigint, p_compose_token uuid, p_worker text, p_text text DEFAULT NULL::text, p_facts jsonb DEFAULT NULL::jsonb, p_withdraw_why text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION messaging.finish_draft(p_message_id bigint, p_compose_token uuid, p_worker text, p_text text DEFAULT NULL::text, p_facts jsonb DEFAULT NULL::jsonb, p_withdraw_why text DEFAULT NULL::text, p_spoken_url text DEFAULT NULL::text)
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -3440,8 +3514,13 @@ begin
 
     update messaging.outbox as o
     set
-        content = case when p_text is null then o.content else jsonb_set(o.content, '{text}', to_jsonb(p_text)) end,
-        facts = o.facts || coalesce(p_facts, '{}'),
+        content = case
+            when p_text is null then o.content
+            when p_spoken_url is not null then jsonb_build_object('kind', 'audio', 'media_url', p_spoken_url)
+            else jsonb_set(o.content, '{text}', to_jsonb(p_text))
+        end,
+        facts = o.facts || coalesce(p_facts, '{}')
+            || case when p_spoken_url is null then '{}' else jsonb_build_object('text', p_text) end,
         compose_token = null, compose_until = null
     where o.id = p_message_id;
     if p_withdraw_why is not null then
@@ -3455,8 +3534,9 @@ begin
     return true;
 end
 $function$;
-grant execute on function messaging.finish_draft(bigint,uuid,text,text,jsonb,text) to service_role;
-comment on function messaging.finish_draft(bigint,uuid,text,text,jsonb,text) is 'draft -> queued with the composed text (null: the fixed one stands), or -> withdrawn. False, and nothing done, when the draft is another''s or no draft now.';
+grant execute on function messaging.finish_draft(bigint,uuid,text,text,jsonb,text,text) to service_role;
+comment on function messaging.finish_draft(bigint,uuid,text,text,jsonb,text,text) is 'draft -> queued with the composed text (null: the fixed one stands), spoken where it comes with an audio, or -> withdrawn. False, and nothing done, when the
+draft is another''s or no draft now.';
 
 CREATE OR REPLACE FUNCTION messaging.finish_run(p_function text, p_slot timestamp with time zone, p_token uuid, p_answer jsonb DEFAULT NULL::jsonb, p_error text DEFAULT NULL::text)
  RETURNS boolean
@@ -3501,6 +3581,10 @@ declare
 begin
     perform messaging.require(jsonb_typeof(p_bubbles) = 'array', 'the bubbles of an answer are a list');
     perform messaging.require(jsonb_typeof(v_result) = 'object', 'the result of a turn is an object');
+    if v_result ? 'command' then
+        -- As at the door: the person before the turn.
+        perform pg_advisory_xact_lock(hashtextextended('roleta.person.' || p_person_key, 0));
+    end if;
     select t.* into v_turn from messaging.turns as t where t.person_key = p_person_key for no key update;
     if v_turn.lease_token is distinct from p_lease_token then
         finished := false;
@@ -3561,6 +3645,9 @@ begin
         else jsonb_build_object('unsaid', v_unsaid, 'unsaid_context', v_last.text)
     end;
     finished := true;
+    if v_result ? 'command' then
+        perform messaging.obey(v_last.instance_id, v_last.phone, v_result ->> 'command');
+    end if;
 
     if v_messages = '[]' then
         -- Nothing that a failed effect could hang on: where the app cannot be written, the turn waits for the end of its lease.
@@ -4000,8 +4087,9 @@ begin
                 and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
                 and (
                     r.nudge or (r.opt_out and p_command = 'stop')
-                    -- The rest of an answer that was interrupted; its first part answers what was said.
-                    or (o.purpose = 'answer' and (o.facts -> 'part') > '1')
+                    -- The rest of an answer that was interrupted; its first part answers what was said. A picture without words gets no
+                    -- answer that could take the rest up.
+                    or (o.purpose = 'answer' and (o.facts -> 'part') > '1' and p_event.ignored_reason is distinct from 'missing_data')
                 )
         ),
         case p_command when 'stop' then 'opt_out' else 'accept_event' end,
@@ -4346,23 +4434,36 @@ comment on function messaging.lock_instance(uuid) is 'The number, locked for thi
 
 CREATE OR REPLACE FUNCTION messaging.may_choose(p_purpose text, p_profile_id uuid, p_phone text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-    select
-        messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$'
-        and coalesce((
-            select
-                v.action = 'go'
-                -- At night there is a morning to wait for, if the message lives that long.
-                or (v.why = 'quiet hours' and v.until < coalesce(p_expires_at, messaging.clock() + p.expires_after))
-            from messaging.purposes as p
-            cross join lateral messaging.rule_against(
-                p_purpose, p_profile_id, null, messaging.phone_key(p_phone), 'America/Sao_Paulo', messaging.clock()
-            ) as v
-            where p.purpose = p_purpose
-        ), false)
+declare
+    v_now timestamptz := messaging.clock();
+    v_key text := messaging.phone_key(p_phone);
+    v_rules messaging.purposes;
+    v_verdict messaging.verdict;
+begin
+    select p.* into v_rules from messaging.purposes as p where p.purpose = p_purpose;
+    if v_rules.purpose is null or coalesce(v_key, '') !~ '^[0-9]{8,15}$' then
+        return false;
+    end if;
+    -- A person who stands in two rows of an adopted table is written to as the one who is answered; booked sessions are each row's own.
+    if v_rules.lane = 'bulk'
+        and exists (
+            select from public.profiles as p
+            where messaging.phone_key(p.phone) = v_key and messaging.phone_key(p.phone) <> '' and p.id <> p_profile_id
+        )
+        and messaging.find_profile(p_phone) is distinct from p_profile_id
+    then
+        return false;
+    end if;
+
+    v_verdict := messaging.rule_against(p_purpose, p_profile_id, null, v_key, 'America/Sao_Paulo', v_now);
+    return v_verdict.action = 'go'
+        -- At night there is a morning to wait for, if the message lives that long.
+        or (v_verdict.why = 'quiet hours' and v_verdict.until < coalesce(p_expires_at, v_now + v_rules.expires_after)) is true;
+end
 $function$;
 -- executed by its owner only
 comment on function messaging.may_choose(text,uuid,text,timestamp with time zone) is 'Whether a person of the house may stand in the audience of this kind of message now. Claim and begin ask the same rules again.';
@@ -4416,7 +4517,8 @@ AS $function$
         from messaging.attempts as a
         where
             a.instance_id = s.instance_id and a.lane = 'reply'
-            and a.begun_at > messaging.clock() - interval '1 hour'
+            -- As a value: a volatile function is asked for every row, past the index.
+            and a.begun_at > (select messaging.clock()) - interval '1 hour'
     ) as a
     where s.instance_id = p_instance_id
 $function$;
@@ -4554,6 +4656,39 @@ $function$;
 -- executed by its owner only
 comment on function messaging.note_message(uuid,timestamp with time zone) is 'The person wrote at that moment: kept in the profile, and do-not-disturb is over. The same or an earlier moment again changes nothing.';
 
+CREATE OR REPLACE FUNCTION messaging.obey(p_instance_id uuid, p_phone text, p_command text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_key text := messaging.phone_key(p_phone);
+    v_agency uuid;
+begin
+    select i.agency_id into v_agency from public.whatsapp_instances as i where i.id = p_instance_id;
+    -- Every sender that stopping or answering may need, in one go: they are locked by id.
+    perform from messaging.senders as s
+    where
+        s.instance_id = p_instance_id
+        or s.instance_id in (
+            select o.instance_id from messaging.outbox as o
+            where
+                o.phone_key = v_key and o.agency_id is not distinct from v_agency
+                and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+        )
+    order by s.instance_id
+    for no key update;
+    if p_command = 'stop' then
+        perform messaging.opt_out(v_agency, v_key, 'spoken');
+    elsif p_command = 'start' then
+        perform messaging.opt_in(v_agency, v_key);
+    end if;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.obey(uuid,text,text) is 'Stops or starts by an order that was only understood when the turn was answered: one that was spoken. The person is locked by the caller.';
+
 CREATE OR REPLACE FUNCTION messaging.opt_in(p_agency_id uuid, p_phone_key text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -4562,7 +4697,8 @@ CREATE OR REPLACE FUNCTION messaging.opt_in(p_agency_id uuid, p_phone_key text)
 AS $function$
 begin
     update messaging.opt_outs as x
-    set opted_in_at = messaging.clock()
+    -- Not before it was opted out, though the clock may have been set back meanwhile.
+    set opted_in_at = greatest(messaging.clock(), x.opted_out_at)
     where x.phone_key = p_phone_key and x.agency_id is not distinct from p_agency_id and x.opted_in_at is null;
     return found;
 end
@@ -4837,7 +4973,11 @@ begin
     select distinct on (p.id)
         p.id, p.phone, p.name, 'reactivation_missed', n.id::text, messaging.end_of_local_day(v_now),
         jsonb_build_object(
-            'kind', 'missed', 'mark', floor(extract(epoch from n.scheduled_at))::bigint,
+            'kind', 'missed',
+            'mark', concat_ws(
+                '.', floor(extract(epoch from n.scheduled_at))::bigint,
+                nullif(messaging.times_expired('reactivation_missed', p.id, n.scheduled_at), 0)
+            ),
             'missed_on', messaging.local_date(n.scheduled_at), 'missed_at', to_char(n.scheduled_at at time zone 'America/Sao_Paulo', 'HH24:MI')
         )
     from public.sessions as n
@@ -4847,13 +4987,15 @@ begin
         and n.status = 'scheduled'
         and n.started_at is null
         and n.scheduled_at < v_now - interval '1 hour'
+        -- An adopted project's old ones were missed by nobody who remembers.
+        and n.scheduled_at > v_now - interval '7 days'
         and coalesce(p.last_reactivation_sent, '-infinity') <= v_now - interval '24 hours'
         and messaging.may_choose('reactivation_missed', p.id, p.phone, messaging.end_of_local_day(v_now))
     order by p.id, n.scheduled_at desc, n.id;
 end
 $function$;
 -- executed by its owner only
-comment on function messaging.people_reactivation_missed() is 'First part of reactivation-check: a session still scheduled and more than an hour late, nobody written to within 24 hours; one a person.';
+comment on function messaging.people_reactivation_missed() is 'First part of reactivation-check: a session still scheduled, an hour to seven days late, nobody written to within 24 hours; one a person.';
 
 CREATE OR REPLACE FUNCTION messaging.people_reactivation_silent()
  RETURNS SETOF messaging.due
@@ -4867,7 +5009,13 @@ begin
     return query
     select
         p.id, p.phone, p.name, 'reactivation', p.id::text, messaging.end_of_local_day(v_now),
-        jsonb_build_object('kind', 'silent', 'stage', g.days, 'mark', floor(extract(epoch from messaging.last_wrote_at(p)))::bigint)
+        jsonb_build_object(
+            'kind', 'silent', 'stage', g.days,
+            'mark', concat_ws(
+                '.', floor(extract(epoch from messaging.last_wrote_at(p)))::bigint,
+                nullif(messaging.times_expired('reactivation', p.id, messaging.last_wrote_at(p)), 0)
+            )
+        )
     from public.profiles as p
     cross join lateral (
         select case when messaging.last_wrote_at(p) <= v_now - interval '7 days' then 7 else 3 end as days
@@ -5190,17 +5338,27 @@ AS $function$
             count(*) filter (where o.dispatch_state = 'held') as held,
             count(*) filter (where o.dispatch_state = 'unknown') as unknown,
             count(*) filter (where o.dispatch_state in ('leased', 'sending')) as in_flight
-        from messaging.outbox as o
-        where
-            o.instance_id = i.id
-            and o.dispatch_state in ('draft', 'queued', 'held', 'unknown', 'leased', 'sending')
+        -- One piece for each partial index: no index has them all, and the table is read once a number.
+        from (
+            select x.lane, x.dispatch_state from messaging.outbox as x
+            where x.instance_id = i.id and x.dispatch_state = 'queued'
+            union all
+            select x.lane, x.dispatch_state from messaging.outbox as x
+            where x.instance_id = i.id and x.dispatch_state = 'draft'
+            union all
+            select x.lane, x.dispatch_state from messaging.outbox as x
+            where x.instance_id = i.id and x.dispatch_state in ('held', 'unknown')
+            union all
+            select x.lane, x.dispatch_state from messaging.outbox as x
+            where x.instance_id = i.id and x.dispatch_state in ('leased', 'sending')
+        ) as o
     ) as q
     cross join lateral (
         select
             count(*) filter (where t.outcome = 'accepted') as accepted_hour,
             max(t.ended_at) filter (where t.outcome = 'accepted') as last_accepted_at
         from messaging.attempts as t
-        where t.instance_id = i.id and t.begun_at > messaging.clock() - interval '1 hour'
+        where t.instance_id = i.id and t.begun_at > (select messaging.clock()) - interval '1 hour'
     ) as a
     order by i.is_default desc, i.name
 $function$;
@@ -5597,6 +5755,7 @@ AS $function$
 declare
     v_effect messaging.failed_effects;
     v_lock_timeout text := current_setting('lock_timeout');
+    v_waited boolean := false;
 begin
     for v_effect in
         select e.* from messaging.failed_effects as e
@@ -5612,6 +5771,9 @@ begin
             execute format('select messaging.%I($1)', v_effect.effect) using v_effect.message_id;
             succeeded := true;
         exception
+            when lock_not_available then
+                succeeded := false;
+                v_waited := true;
             when others then
                 succeeded := false;
         end;
@@ -5622,11 +5784,14 @@ begin
             succeeded_at = case when retry_effects.succeeded then messaging.clock() end
         where e.id = v_effect.id;
         return next;
+        -- A hundred that each wait a second for a locked table would keep what the earlier ones wrote locked for minutes.
+        exit when v_waited;
     end loop;
 end
 $function$;
 grant execute on function messaging.retry_effects(integer) to service_role;
-comment on function messaging.retry_effects(integer) is 'Tries the failed effects again, those first that were tried longest ago; says of each whether it worked. Asked every 30 s by workers.';
+comment on function messaging.retry_effects(integer) is 'Tries the failed effects again, those first that were tried longest ago, up to one that has to wait for a lock; says of each whether it worked. Asked
+every 30 s by workers.';
 
 CREATE OR REPLACE FUNCTION messaging.rule_against(p_purpose text, p_profile_id uuid, p_agency_id uuid, p_phone_key text, p_time_zone text, p_now timestamp with time zone)
  RETURNS messaging.verdict
@@ -5653,12 +5818,16 @@ begin
         if coalesce(messaging.last_wrote_at(v_profile), v_profile.created_at) < p_now - v_rules.silence then
             return ('withdraw', null, 'the person has not written for ' || v_rules.silence)::messaging.verdict;
         end if;
-        if v_rules.do_not_disturb and v_profile.do_not_disturb_until > p_now then
-            return ('wait', v_profile.do_not_disturb_until, 'do-not-disturb')::messaging.verdict;
-        end if;
     end if;
 
     if v_rules.do_not_disturb then
+        -- Who wants peace is a person, whichever rows of an adopted table hold the phone. What is null counts for nothing.
+        select greatest(v_profile.do_not_disturb_until, max(p.do_not_disturb_until)) into v_until
+        from public.profiles as p
+        where messaging.phone_key(p.phone) = p_phone_key and messaging.phone_key(p.phone) <> '';
+        if v_until > p_now then
+            return ('wait', v_until, 'do-not-disturb')::messaging.verdict;
+        end if;
         select t.until into v_until
         from messaging.takeovers as t
         where t.phone_key = p_phone_key and t.agency_id is not distinct from p_agency_id and t.until > p_now;
@@ -5756,6 +5925,19 @@ end
 $function$;
 grant execute on function messaging.see_schedules(text[]) to service_role;
 comment on function messaging.see_schedules(text[]) is 'Notes functions that have a schedule (how many were new), and says what time it is. What was due before a function was first seen is not run.';
+
+CREATE OR REPLACE FUNCTION messaging.sent_at(p_message_id bigint)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select coalesce(max(a.ended_at), messaging.clock())
+    from messaging.attempts as a
+    where a.message_id = p_message_id and a.outcome in ('accepted', 'unknown')
+$function$;
+-- executed by its owner only
+comment on function messaging.sent_at(bigint) is 'When a message was handed to the provider, however late its effect is written (a receipt, a retry). Now, where nobody has tried.';
 
 CREATE OR REPLACE FUNCTION messaging.session_ending(p_session public.sessions)
  RETURNS text
@@ -6488,6 +6670,18 @@ $function$;
 -- executed by its owner only
 comment on function messaging.tell_customer(uuid,text,text,text,text,text,text) is 'Enqueues one text about an account on the person''s number; null where there is no phone or no number at all.';
 
+CREATE OR REPLACE FUNCTION messaging.times_expired(p_purpose text, p_profile_id uuid, p_since timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select count(*) from messaging.outbox as o
+    where o.profile_id = p_profile_id and o.purpose = p_purpose and o.created_at > p_since and o.dispatch_state = 'expired'
+$function$;
+-- executed by its owner only
+comment on function messaging.times_expired(text,uuid,timestamp with time zone) is 'How many messages of this purpose to this person ran out of time since then. None of them was sent, so none of them may stand in the way of the next.';
+
 CREATE OR REPLACE FUNCTION messaging.turn_facts(p_profile_id uuid, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -6514,6 +6708,16 @@ AS $function$
             order by coalesce(s.ended_at, s.scheduled_at) desc
             limit 1
         ),
+        'announced_session', (
+            select jsonb_build_object('session_id', s.id)
+            from public.sessions as s
+            where
+                s.user_id = p.user_id and s.status = 'scheduled' and s.started_at is null and s.session_start_notified
+                -- Later it counts as missed (messaging.session_overdue).
+                and s.scheduled_at > p_now - interval '30 minutes' and s.scheduled_at <= p_now + interval '15 minutes'
+            order by s.scheduled_at
+            limit 1
+        ),
         'awaiting_confirmation', (
             select jsonb_build_object(
                 'session_id', s.id,
@@ -6537,7 +6741,7 @@ AS $function$
     where p.id = p_profile_id
 $function$;
 -- executed by its owner only
-comment on function messaging.turn_facts(uuid,timestamp with time zone) is 'What an answer must know of the person: standing, trial, what was left unsaid, a session that runs, waits to be rated or to be confirmed.';
+comment on function messaging.turn_facts(uuid,timestamp with time zone) is 'What an answer must know of the person: standing, trial, what was left unsaid, a session that runs, is about to begin, waits to be rated or confirmed.';
 
 CREATE OR REPLACE FUNCTION messaging.use_receipt(p_receipt messaging.receipts, p_message_id bigint)
  RETURNS void

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 from rich.console import Group, RenderableType
@@ -107,21 +108,27 @@ def _page(
 def _schedule_table(
     schedules: list[tuple[str, str]], runs: dict[str, PastRun], time_zone: str
 ) -> RenderableType:
-    """One line per scheduled function; its expression is in the time zone of the title."""
-    now = clock.now()
+    """One line per scheduled function; expressions and slots are in the time zone of the title."""
+    now, zone = clock.now(), ZoneInfo(time_zone)
     rows = [
-        (slug, expression, *_last_run(runs.get(slug)), moment(Slots(expression, time_zone).following(now)))
+        (
+            slug,
+            expression,
+            *_last_run(runs.get(slug), zone),
+            moment(Slots(expression, time_zone).following(now), zone),
+        )
         for slug, expression in schedules
     ]
     return table(SCHEDULE_COLUMNS, rows, title=f"schedules ({time_zone})")
 
 
-def _last_run(run: PastRun | None) -> tuple[str, Text]:
+def _last_run(run: PastRun | None, zone: ZoneInfo) -> tuple[str, Text]:
     if run is None or run.slot_at is None:
         return "", Text("not yet")
+    slot = moment(run.slot_at, zone)
     if run.error is None:
-        return moment(run.slot_at), Text(run.run_state, style="red" if run.run_state == "failed" else "")
-    return moment(run.slot_at), Text(f"{run.run_state}: {run.error}", style="red")
+        return slot, Text(run.run_state, style="red" if run.run_state == "failed" else "")
+    return slot, Text(f"{run.run_state}: {run.error}", style="red")
 
 
 def _cells(row: PoolRow) -> list[Any]:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 import click
@@ -38,14 +38,14 @@ def _cell(value: Any) -> str:
     return moment(value) if isinstance(value, datetime) else "" if value is None else str(value)
 
 
-def moment(at: datetime | str | None) -> str:
-    """A time on the reader's own clock; with the day where it is not today. Text is ISO 8601."""
+def moment(at: datetime | str | None, zone: tzinfo | None = None) -> str:
+    """A time on the reader's own clock, or that of `zone`; with the day where it is not today. Text is ISO
+    8601."""
     if at is None:
         return ""
-    local = (datetime.fromisoformat(at) if isinstance(at, str) else at).astimezone()
-    return (
-        f"{local:%H:%M:%S}" if local.date() == clock.now().astimezone().date() else f"{local:%d %b %H:%M:%S}"
-    )
+    local = (datetime.fromisoformat(at) if isinstance(at, str) else at).astimezone(zone)
+    today = clock.now().astimezone(zone).date()
+    return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%d %b %H:%M:%S}"
 
 
 def length(seconds: float) -> str:

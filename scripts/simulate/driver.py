@@ -31,11 +31,15 @@ _CLOCK = """
     language sql volatile security definer set search_path = ''
     as 'select c.now from messaging.simulated_clock as c';
 """
+_MOVE = "update messaging.simulated_clock set now = %s"
 _DUE = """
     select
         (select min(s.ready_at) from messaging.senders as s),
         (select min(t.ready_at) from messaging.turns as t)
 """
+
+# When the next number and the next turn are due; None: nobody waits.
+Due = tuple[datetime | None, datetime | None]
 
 
 @dataclass(frozen=True)
@@ -88,20 +92,21 @@ class Driver:
 
     def run_until(self, end: datetime) -> None:
         """Lets everything happen that happens before `end`; the clock then stands there."""
+        due = self._due()
         while True:
-            sender, turn = self._work()
+            sender, turn = self._work(due)
             moments = [self._next_slot, *(each for each in (sender, turn) if each is not None)]
             if self._planned:
                 moments.append(self._planned[0][0])
             # Rounded up to the clock's microsecond, or what is due would not be due yet.
             at = max(min(moments), self.now + TICK)
+            due = self._move_to(min(at, end))
             if at >= end:
-                self._move_to(end)
                 return
-            self._move_to(at)
 
-    def _work(self) -> tuple[datetime | None, datetime | None]:
-        """Everything that is due now; then when the next number and the next turn are."""
+    def _work(self, due: Due) -> Due:
+        """Everything that is due now; then when the next number and the next turn are. `due`: what was known
+        of them before anything happened."""
         for _ in range(10_000):
             busy = False
             while self._planned and self._planned[0][0] <= self.now:
@@ -111,13 +116,19 @@ class Driver:
                 self._scheduler.tick(WORKER)
                 self.compose()
                 self._next_slot = self._following()
-            sender, turn = self._due()
+                busy = True
+            if busy:
+                due = self._due()
+            sender, turn = due
             if turn is not None and turn <= self.now:
                 busy |= self._turns.run_once(WORKER)
+                due = self._due()
+                sender = due[0]
             if sender is not None and sender <= self.now:
                 busy |= self._send()
+                due = self._due()
             if not busy:
-                return self._due()
+                return due
         raise RuntimeError("the simulated moment does not end: a defect of the pacing")
 
     def _send(self) -> bool:
@@ -158,13 +169,17 @@ class Driver:
 
         return end
 
-    def _due(self) -> tuple[datetime | None, datetime | None]:
-        row = self.connection.execute(_DUE).fetchone()
+    def _due(self) -> Due:
+        row = self.connection.execute(_DUE.encode()).fetchone()
         return (row[0], row[1]) if row else (None, None)
 
     def _following(self) -> datetime:
         return min(slots.following(self.now) for slots in self._slots.values())
 
-    def _move_to(self, at: datetime) -> None:
+    def _move_to(self, at: datetime) -> Due:
         self.now = at
-        self.connection.execute("update messaging.simulated_clock set now = %s", [at])
+        with self.connection.pipeline():
+            self.connection.execute(_MOVE, [at])
+            due = self.connection.execute(_DUE.encode())
+        row = due.fetchone()
+        return (row[0], row[1]) if row else (None, None)

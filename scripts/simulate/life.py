@@ -167,19 +167,10 @@ class Life:
             at = self.driver.now + timedelta(minutes=self.source.uniform(*minutes))
             self.driver.plan(at, lambda: self._says(person, text))
             if sent.purpose == "session_start":
-                self.driver.plan(at, lambda: self._begins_session(person))
-
-    def _begins_session(self, person: Inhabitant) -> None:
-        """The app opens the session, and closes it after three quarters of an hour."""
-        self._run(
-            "update public.sessions set status = 'in_progress', started_at = messaging.clock()"
-            " where user_id = %s and status = 'scheduled'"
-            " and scheduled_at < messaging.clock() + interval '5 min'",
-            person.user_id,
-        )
-        self.driver.plan(self.driver.now + timedelta(minutes=45), lambda: self._ends_session(person))
+                self.driver.plan(at + timedelta(minutes=45), lambda: self._ends_session(person))
 
     def _ends_session(self, person: Inhabitant) -> None:
+        """What the app does at the end of a session that began with the person's "vamos"."""
         self._run(
             "update public.sessions set status = 'completed', ended_at = messaging.clock(),"
             " session_summary = 'Uma conversa boa.' where user_id = %s and status = 'in_progress'",

@@ -1,4 +1,4 @@
-"""Who got what when, as an SVG: a band per number, a line per kind, a tick per message, nights shaded."""
+"""Who got what when, as an SVG: a band per number, a line per kind, a tick where one left, nights shaded."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -39,11 +39,13 @@ def draw(begun: Sequence[Attempt], start: datetime, days: int, title: str) -> st
         of_number = [attempt for attempt in begun if attempt.instance_name == name]
         for line, (kind, (colour, _)) in enumerate(KINDS.items()):
             y = top + (line + 1) * _LINE
-            ticks = [_x(attempt.begun_at, start) for attempt in of_number if kind_of(attempt.purpose) == kind]
+            left = [attempt for attempt in of_number if kind_of(attempt.purpose) == kind]
+            # Half a point is as fine as an eye sees.
+            ticks = sorted({round(2 * _x(attempt.begun_at, start)) / 2 for attempt in left})
             parts.append(f'<text x="22" y="{y + 4}" fill="{colour}">{kind}</text>')
             parts.append(
-                f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end" fill="#888">{len(ticks):,}</text>'
-                f'<path d="{"".join(f"M{x:.1f} {y - 5}v10" for x in ticks)}"'
+                f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end" fill="#888">{len(left):,}</text>'
+                f'<path d="{"".join(f"M{x:g} {y - 5}v10" for x in ticks)}"'
                 f' stroke="{colour}" stroke-opacity=".5"/>'
             )
     return "\n".join([*parts, "</svg>"]) + "\n"
@@ -55,7 +57,7 @@ def kind_of(purpose: str) -> str:
 
 
 def _legend() -> list[str]:
-    said = "each tick is one message; grey: 22:00-08:00 in São Paulo"
+    said = "a tick where messages left, their number beside the line; grey: 22:00-08:00 in São Paulo"
     return [f'<text x="{_LEFT}" y="44" fill="#666">{said}</text>']
 
 

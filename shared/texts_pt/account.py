@@ -3,11 +3,12 @@
 from shared.texts_pt import hello
 
 SIGNED_UP = "Cadastro feito! Em instantes você recebe uma mensagem no WhatsApp."
+SIGNED_UP_IN_SILENCE = "Cadastro feito! Assim que possível a Aura escreve para você no WhatsApp."
 ALREADY_SIGNED_UP = "Este número já está cadastrado. É só continuar a conversa no WhatsApp."
 
 _ASK_FOR_TIMES = (
     "Seu plano inclui sessões comigo. Quais dias da semana e horários são melhores para você? "
-    "Me conta que eu organizo a sua agenda."
+    "Me conta, e a gente combina."
 )
 _STOP = "Se um dia quiser parar de receber minhas mensagens, responda SAIR."
 

@@ -26,7 +26,11 @@ def answer_instructions(request: Request) -> str:
     if request.is_audio:
         known.append("Ela mandou um áudio; abaixo está a transcrição.")
     if request.trial_count is not None:
-        known.append(f"Ela está no período de teste e já recebeu {request.trial_count} respostas.")
+        known.append(f"Ela está no período de teste; esta é a conversa número {request.trial_count}.")
+    if request.session_stage == "beginning":
+        known.append("A sessão que ela marcou começa agora: receba-a e abra a sessão.")
+    elif request.session_stage == "running":
+        known.append("Vocês estão no meio de uma sessão marcada.")
     if request.pending_content:
         known.append(f"Você ainda não chegou a dizer: {request.pending_content[:2000]}")
     if request.pending_context:

@@ -70,11 +70,11 @@ def journey_completed(name: str | None, facts: Mapping[str, Any]) -> str:
     parts = [f"{hello(name)} Você completou a jornada *{facts['journey_title']}*. Que caminho bonito! 🎉"]
     others: Sequence[str] = facts["other_journeys"]
     if others:
-        parts.append("Outras jornadas que você pode fazer:\n" + "\n".join(f"• {title}" for title in others))
+        parts.append("Outras jornadas que existem por aqui:\n" + "\n".join(f"• {title}" for title in others))
     if facts["next_journey_title"]:
         parts.append(
             f"Daqui a alguns dias começamos *{facts['next_journey_title']}*. "
-            "Se preferir outra, me diga qual; se quiser dar um tempo, escreva *pausar jornadas*."
+            "Se quiser dar um tempo, é só escrever *pausar jornadas*."
         )
     return "\n\n".join(parts)
 
@@ -98,7 +98,7 @@ def meditation_missing(name: str | None) -> str:
     """The apology where a meditation has no audio."""
     return (
         f"{hello(name)} Eu queria te mandar uma meditação agora, mas ela está sem áudio no momento. 🙏 "
-        "Se quiser, me conte como você está e fazemos uma pausa juntos, por aqui mesmo."
+        "Se quiser, me conta como você está: a gente faz uma pausa por aqui mesmo."
     )
 
 

@@ -8,7 +8,11 @@ _MIDDLING = 3
 
 def fixed_answer(name: str | None) -> str:
     """The answer to a turn while no agent composes one."""
-    return f"{hello(name)} Recebi sua mensagem e já guardei aqui. Logo continuo a conversa. 💛"
+    return (
+        f"{hello(name)} Sua mensagem chegou e está guardada comigo. "
+        "Agora não consigo conversar como eu queria. 💛 "
+        "Se precisar de apoio já, o CVV atende de graça, a qualquer hora, no 188."
+    )
 
 
 def not_heard(name: str | None) -> str:
@@ -27,6 +31,16 @@ def stopped(name: str | None) -> str:
 def started(name: str | None) -> str:
     """The confirmation that an opt-out is undone."""
     return f"{hello(name)} Que bom ter você de volta. 💛 Seus lembretes e novidades estão ligados de novo."
+
+
+def journeys_paused(name: str | None) -> str:
+    """The confirmation that no more episodes come."""
+    return f"{hello(name)} Pronto: suas jornadas estão pausadas e não chegam mais episódios. 💛"
+
+
+def session_begun(name: str | None) -> str:
+    """The opening of a booked session that the person is there for."""
+    return f"{hello(name)} Que bom que você veio. 💛 Nossa sessão começou: o que você quer trazer para hoje?"
 
 
 def trial_over(name: str | None, checkout_url: str | None) -> str:

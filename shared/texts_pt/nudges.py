@@ -9,8 +9,8 @@ from shared.texts_pt import first_name, hello
 _LONGEST_TITLE = 120
 
 _FOLLOWUPS = (
-    "Hoje é o dia que você escolheu para “{title}”. 🌱 Quando fizer, me conta por aqui?",
-    "Você tinha combinado consigo “{title}” para {due}. Como foi? Se ainda não deu, tudo bem: me conta.",
+    "Hoje é o dia do seu combinado “{title}”. 🌱 Quando fizer, me conta por aqui?",
+    "Você tinha planejado “{title}” para {due}. Como foi? Se ainda não deu, tudo bem: me conta.",
     "Ainda penso no seu combinado “{title}”. Quer que a gente ajuste o tamanho ou a data dele?",
     "Sobre “{title}”: isso ainda faz sentido para você? Pode manter, mudar ou deixar ir. 💛 Eu não volto a "
     "lembrar deste.",
@@ -31,7 +31,7 @@ _SILENT = {
 }
 _MISSED = (
     "Nossa sessão de {day}, às {time}, acabou não acontecendo. Acontece! "
-    "Quer marcar outro horário? Me diz um dia que fica bom."
+    "Quer outro horário? Me conta um dia que fica bom."
 )
 
 # By situation, then step: the last one stands for every later step.

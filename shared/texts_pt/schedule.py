@@ -17,7 +17,7 @@ def setup(name: str | None, facts: Mapping[str, Any]) -> str:
     return (
         f"{hello(name)} Seu plano tem {_sessions(facts['sessions_per_month'])} por mês, "
         "e ainda não combinamos quando. 🗓\n\n"
-        "Me diga os dias da semana e os horários que funcionam para você, e eu deixo tudo marcado."
+        "Que dias da semana e horários funcionam para você? Me conta, e a gente combina."
     )
 
 

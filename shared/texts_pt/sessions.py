@@ -28,7 +28,7 @@ def summary(name: str | None, facts: Facts) -> str:
     if facts["insights"]:
         parts.append("*O que apareceu:*\n" + _listed(facts["insights"]))
     if facts["commitments"]:
-        parts.append("*O que você combinou consigo:*\n" + _listed(facts["commitments"]))
+        parts.append("*Seus combinados:*\n" + _listed(facts["commitments"]))
     return "\n\n".join(parts)
 
 
@@ -39,7 +39,7 @@ def _day_before(name: str | None, facts: Facts) -> str:
         more = "…" if len(remembered) >= _REMEMBERED else ""
         parts.append(f"Da última vez ficou assim: {remembered}{more}")
     if facts["commitments"]:
-        parts.append("Você tinha combinado consigo:\n" + _listed(facts["commitments"]))
+        parts.append("Seus combinados até aqui:\n" + _listed(facts["commitments"]))
     parts.append(
         "Para ir chegando: o que mudou desde então? E o que você quer levar desta conversa?\n\n"
         "Responda *confirmo* se estiver de pé. Se precisar de outro horário, é só me dizer."
@@ -72,7 +72,7 @@ def _nudge(name: str | None, facts: Facts) -> str:
 def _missed(name: str | None, facts: Facts) -> str:
     return (
         f"{hello(name)} Não nos encontramos às {facts['time']}, e tudo bem, acontece. "
-        "Me diga um dia e uma hora que funcionem melhor e remarcamos."
+        "Quer tentar de novo? Me conta que dia e hora ficam melhores."
     )
 
 
@@ -81,7 +81,7 @@ def _abandoned(name: str | None, facts: Facts) -> str:
 
 
 _ENDINGS = {
-    "silent": "Nossa sessão começou, mas a conversa não andou. Quando você quiser, marcamos outro momento.",
+    "silent": "Nossa sessão começou, mas a conversa não andou. Se quiser outro momento, me conta quando.",
     "short": (
         "Nossa sessão ficou pela metade, então deixei em aberto o que faltou. "
         "Quer remarcar para a gente continuar?"

@@ -67,7 +67,7 @@ def postgrest_server(database_url: str) -> Iterator[str]:
             """Quiet: the test says what went wrong."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -11,6 +11,9 @@ from shared.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound,
 from shared.rest import RestDatabase
 from tests.contract.postgrest_server import SERVICE_KEY, postgrest_server
 
+# One process alone pays for importing supabase: two seconds.
+pytestmark = pytest.mark.xdist_group("rest")
+
 
 @pytest.fixture
 def rest(database_url: str) -> Iterator[RestDatabase]:

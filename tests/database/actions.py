@@ -126,7 +126,7 @@ def finish_turn(world: World, source: random.Random) -> object:
         json.dumps([{"text": "Oi"}, {"text": "Tudo bem?"}][: source.randrange(3)]),
         json.dumps(
             {"counts": True, "conversation": source.choice(["open", "closed"])}
-            | source.choice([{}, {"do_not_disturb_h": 1}, {"limit_told": True}])
+            | source.choice([{}, {"do_not_disturb_h": 1}, {"limit_told": True}, {"command": "stop"}])
         ),
     )
 

@@ -130,6 +130,7 @@ def test_a_healthy_database_has_no_finding(everything: World) -> None:
     assert everything.findings() == set()
 
 
+@pytest.mark.own_database
 def test_each_view_fires(everything: World) -> None:
     """For each planted defect its own view finds something, and audit_findings hands it on with evidence."""
     world = everything

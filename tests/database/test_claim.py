@@ -70,6 +70,7 @@ def test_a_worker_with_nothing_to_do_is_told_so(world: World, why: str) -> None:
     assert world.value("select messaging.ready_in_s()") is None
 
 
+@pytest.mark.own_database
 def test_after_an_outage_everything_overdue_goes_at_the_pace(world: World, bent_clock: BentClock) -> None:
     """Pitfall 10: an hour without workers is followed by one message per gap, never by a burst."""
     number = world.number()
@@ -141,6 +142,7 @@ def test_what_may_not_go_leaves_the_head(world: World, bent_clock: BentClock) ->
     assert {world.state(message) for message in held} == {"held"}
 
 
+@pytest.mark.own_database
 def test_claim_refuses_an_isolation_level_in_which_it_would_look_at_the_past(world: World) -> None:
     """Pitfall 1: only READ COMMITTED sees what was committed while it waited for the lock."""
     world.rows("begin isolation level repeatable read")
@@ -178,6 +180,7 @@ def test_a_claim_that_makes_no_sense_is_refused(world: World) -> None:
         assert world.refusal(f"select * from messaging.claim({arguments})") == "WP003", arguments
 
 
+@pytest.mark.own_database
 def test_a_message_that_always_fails_to_connect_keeps_the_pace(world: World, bent_clock: BentClock) -> None:
     """not_sent moves the slot like any attempt: a dead provider is asked once per gap, not in a loop."""
     world.enqueue(world.number())

@@ -23,6 +23,14 @@ def opt_outs(talk: Talk) -> list[tuple[str, bool]]:
     return [(row["word"], row["holds"]) for row in rows]
 
 
+def test_start_is_heeded_though_the_clock_was_set_back(talk: Talk, bent_clock: BentClock) -> None:
+    """A server's clock that steps back between the two words loses neither."""
+    talk.say("SAIR", command="stop")
+    bent_clock.forward(-5)
+    assert talk.say("VOLTAR", command="start").is_new
+    assert opt_outs(talk) == [("SAIR", False)]
+
+
 def test_stop_is_confirmed_once_and_withdraws_everything_proactive(talk: Talk) -> None:
     """Reports, content and reminders end; what was asked for by hand or is an answer goes on."""
     proactive = [talk.nudge(purpose) for purpose in ("content", "weekly_report", "session_1h", "checkin")]

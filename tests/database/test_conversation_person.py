@@ -168,6 +168,49 @@ def test_message_withdraws_nothing_else(talk: Talk) -> None:
     assert [talk.world.state(message) for message in kept] == ["queued"] * 4
 
 
+@pytest.mark.parametrize("kind", ["image", "video", "document", "sticker", "location", "contact"])
+def test_picture_without_words_is_a_sign_of_the_person(talk: Talk, kind: str) -> None:
+    """No answer, but she has written: noted, do-not-disturb over, nudges withdrawn."""
+    talk.set(do_not_disturb_until="2099-01-01")
+    nudge = talk.nudge()
+    told = talk.say(None, message_kind=kind, ignored_reason="missing_data")
+    assert told.ignored_reason == "missing_data" and not talk.answer()
+    assert talk.world.state(nudge) == "withdrawn"
+    assert talk.person()["last_user_message_at"] is not None
+    assert talk.person()["do_not_disturb_until"] is None
+    event = talk.world.rows("select profile_id, ignored_reason from messaging.inbound_events")[0]
+    assert event == {"profile_id": talk.profile, "ignored_reason": "missing_data"}
+
+
+def test_picture_without_words_leaves_an_answer_to_be_said_to_its_end(talk: Talk) -> None:
+    """It gets no answer of its own that could take up the rest."""
+    parts = talk.waiting_answer("um", "dois")
+    talk.say(None, message_kind="image", ignored_reason="missing_data")
+    assert [talk.world.state(part) for part in parts] == ["queued", "queued"]
+
+
+@pytest.mark.parametrize("kind", ["reaction", "unsupported", "poll"])
+def test_what_nobody_wrote_or_showed_is_no_sign_of_the_person(talk: Talk, kind: str) -> None:
+    """A heart under our own message is no message."""
+    nudge = talk.nudge()
+    talk.say(None, message_kind=kind, ignored_reason="missing_data")
+    assert talk.world.state(nudge) == "queued" and talk.person()["last_user_message_at"] is None
+
+
+def test_profiles_that_cannot_be_read_lose_no_event(talk: Talk) -> None:
+    """Stored with the original's reason; a stop is obeyed all the same."""
+    talk.world.rows("alter table public.profiles rename to gone")
+    assert talk.say("oi").ignored_reason == "profile_lookup_error"
+    assert talk.say("SAIR", command="stop").ignored_reason == "profile_lookup_error"
+    talk.world.rows("alter table public.gone rename to profiles")
+    kept = talk.world.rows("select text, ignored_reason from messaging.inbound_events order by id")
+    assert [(row["text"], row["ignored_reason"]) for row in kept] == [
+        ("oi", "profile_lookup_error"),
+        ("SAIR", "profile_lookup_error"),
+    ]
+    assert talk.world.value("select count(*) from messaging.opt_outs") == 1
+
+
 def test_repeated_event_withdraws_and_notes_nothing(talk: Talk) -> None:
     """A repeat changes nothing at all."""
     talk.say(event_key="E1")

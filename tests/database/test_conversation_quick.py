@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 
+from shared import inbox
 from shared.db import Database
 from shared.texts_pt import conversation
 from tests.database.talking import SETTINGS, Talk
@@ -109,6 +110,19 @@ def test_yes_that_nobody_asked_for_confirms_nothing(
     talk.session(status, starts_in, **columns)
     talk.say("sim")
     assert talk.answer() and talk.texts() == [conversation.fixed_answer("Ana")]
+
+
+def test_yes_to_a_time_that_was_moved_meanwhile_confirms_nothing(talk: Talk) -> None:
+    """Between question and answer the session got another time: that one nobody confirmed."""
+    session = talk.session("scheduled", "23 h", confirmation_requested=True)
+    talk.say("sim")
+    turn = inbox.claim_turn(talk.db, "w")
+    assert turn is not None and turn.facts["awaiting_confirmation"]["session_id"] == str(session)
+    talk.world.rows("update public.sessions set scheduled_at = scheduled_at + interval '1 day'")
+    inbox.finish_turn(
+        talk.db, turn, [inbox.Part("Combinado!")], by="test", result={"confirmed_session_id": str(session)}
+    )
+    assert talk.world.value("select user_confirmed from public.sessions") is None
 
 
 def test_trial_is_counted_by_answered_turns_and_ends_with_one_text_a_day(

@@ -117,6 +117,9 @@ def test_answer_without_words_ends_the_turn_without_a_message(talk: Talk, bubble
         {"confirmed_session_id": "no uuid"},
         {"do_not_disturb_h": "many"},
         {"counts": "perhaps"},
+        {"begun_session_id": "no uuid"},
+        {"journeys_paused": "perhaps"},
+        {"command": ["stop"]},
         {"transcripts": {"x": 1}, "conversation": 7, "unknown": []},
     ],
 )
@@ -133,6 +136,7 @@ def test_rating_of_somebody_elses_session_is_refused(talk: Talk) -> None:
     """Whatever a result names, only the person's own rows are written."""
     theirs = talk.session("completed", "-2 h")
     confirmed = talk.session("scheduled", "2 h")
+    begun = talk.session("scheduled", "1 min")
     talk.world.rows("update public.sessions set user_id = gen_random_uuid()")
     talk.say("5")
     turn = inbox.claim_turn(talk.db, "w")
@@ -140,10 +144,13 @@ def test_rating_of_somebody_elses_session_is_refused(talk: Talk) -> None:
     result = {
         "rating": {"session_id": str(theirs), "rating": 5},
         "confirmed_session_id": str(confirmed),
+        "begun_session_id": str(begun),
     }
     inbox.finish_turn(talk.db, turn, [inbox.Part("ok")], by="t", result=result)
     assert talk.world.value("select count(*) from public.session_ratings") == 0
     assert talk.world.value("select user_confirmed from public.sessions where id = %s", confirmed) is None
+    assert talk.world.value("select status from public.sessions where id = %s", begun) == "scheduled"
+    assert talk.person()["current_session_id"] is None
 
 
 def test_deleted_profile_does_not_poison_its_turn(talk: Talk) -> None:
@@ -166,6 +173,10 @@ def test_conversations_never_deadlock(world: World, connect: Connect, db: Databa
             if attempt := mine.begin(claimed)["attempt_id"]:
                 mine.record(attempt)
 
+    def obey(command: str) -> None:
+        if turn := inbox.claim_turn(db, "w"):
+            inbox.finish_turn(db, turn, [inbox.Part("ok")], by="t", result={"command": command})
+
     def act(index: int) -> list[str]:
         source, mine, wrong = random.Random(index), worlds[index], []
         mine.rows("set deadlock_timeout = '20ms'")
@@ -178,6 +189,8 @@ def test_conversations_never_deadlock(world: World, connect: Connect, db: Databa
                 partial(talk.say, phone=phone, command=source.choice(["stop", "start"])),
                 partial(talk.type_by_hand, 0.001, phone=phone),
                 partial(talk.say, phone=lid, instance_id=other),
+                partial(talk.say, None, phone=phone, message_kind="image", ignored_reason="missing_data"),
+                partial(obey, source.choice(["stop", "start"])),
                 talk.answer,
                 partial(mine.enqueue, number, purpose="checkin", phone=phone, profile_id=str(profile)),
                 partial(send, mine),

@@ -137,6 +137,21 @@ def test_bubble_that_cannot_be_spoken_is_sent_to_be_read(with_agent: Talk, servi
     assert with_agent.answers()[0]["content"] == {"kind": "text", "text": "Respire comigo"}
 
 
+def test_spoken_bubble_that_is_refused_goes_to_be_read(with_agent: Talk, service: AgentServer) -> None:
+    """On the same number, once, and the turn is not written into the app again (functions 2.2, step 14)."""
+    service.say({"bubbles": [{"text": "Respire comigo", "spoken": True}]})
+    with_agent.set(status="trial")
+    with_agent.say("ansiosa")
+    assert with_agent.answer()
+    [claimed] = with_agent.world.claim()
+    with_agent.world.record(with_agent.world.begin(claimed)["attempt_id"], outcome="rejected")
+    spoken, read = with_agent.answers()
+    assert read["content"] == {"kind": "text", "text": "Respire comigo"}
+    assert read["instance_id"] == spoken["instance_id"] and with_agent.send() == [read["id"]]
+    assert with_agent.history() == [("user", "ansiosa"), ("assistant", "Respire comigo")]
+    assert with_agent.person()["trial_conversations_count"] == 1
+
+
 def test_agent_that_fails_leaves_the_fixed_answer(with_agent: Talk, service: AgentServer) -> None:
     """Nobody is left without a word."""
     service.trouble = failing(500)
@@ -189,6 +204,22 @@ def test_do_not_disturb_that_the_agent_understood_holds_for_its_hours(
     assert with_agent.person()["do_not_disturb_until"] == bent_clock.now() + datetime.timedelta(hours=4)
     bent_clock.forward(60)
     with_agent.say("voltei")
+    assert with_agent.person()["do_not_disturb_until"] is None
+
+
+def test_do_not_disturb_that_is_noted_late_silences_nobody_who_wrote_since(
+    with_agent: Talk, service: AgentServer, bent_clock: BentClock
+) -> None:
+    """The app's table was broken when the agent understood it; meanwhile the person is back."""
+    service.say({"bubbles": [{"text": "Bom trabalho!"}], "do_not_disturb_h": 4})
+    with_agent.say("vou trabalhar")
+    with_agent.world.rows("alter table public.messages rename to messages_away")
+    assert with_agent.answer()
+    with_agent.world.rows("alter table public.messages_away rename to messages")
+    bent_clock.forward(60)
+    with_agent.say("voltei")
+    retried = with_agent.world.rows("select succeeded from messaging.retry_effects()")
+    assert retried == [{"succeeded": True}]
     assert with_agent.person()["do_not_disturb_until"] is None
 
 

@@ -7,8 +7,9 @@ import psycopg
 import pytest
 
 from tests.database.conftest import Worlds
+from tests.database.past import buffers, sent_long_ago
 from tests.database.sessions import Waiting
-from tests.database.world import Row, World
+from tests.database.world import BentClock, Row, World
 
 TEXT = {"kind": "text", "text": "Oi"}
 
@@ -113,6 +114,28 @@ def test_two_lists_with_the_same_keys_in_other_orders_do_not_deadlock(world: Wor
     answers = waiting_one.result() + waiting_two.result()
     assert len({row["message_id"] for row in answers}) == 3
     assert sum(row["created"] for row in answers) == 3
+
+
+@pytest.mark.audit_findings_expected
+def test_an_enqueue_costs_no_more_for_what_was_enqueued_long_ago(world: World) -> None:
+    """Its keys are looked up one by one, not the whole index for each."""
+    query = "select * from messaging.enqueue_many(%s)"
+    wanted = json.dumps([world.wanted(world.number()), world.wanted(world.number())])
+    without = buffers(world, query, wanted)
+    sent_long_ago(world)
+    assert buffers(world, query, wanted) < without + 100
+
+
+def test_somebody_whose_time_ran_out_on_the_way_does_not_refuse_the_whole_list(
+    world: World, bent_clock: BentClock
+) -> None:
+    """A reminder whose window closed between the choice and the list expires by itself; the others go."""
+    number = world.number(gap=(0, 0))
+    now = bent_clock.now()
+    late, other = world.enqueue_many([world.wanted(number, expires_at=now), world.wanted(number)])
+    bent_clock.forward(1)
+    assert [claimed.message_id for claimed in world.claim()] == [other["message_id"]]
+    assert world.state(late["message_id"]) == "expired"
 
 
 REFUSED: dict[str, Row] = {

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.database.past import buffers, sent_long_ago
 from tests.database.states import in_state
 from tests.database.world import BentClock, Row, World
 
@@ -113,6 +114,7 @@ def test_an_explanation_shows_the_whole_history_and_never_a_phone(world: World) 
     assert world.refusal("select messaging.explain(404)") == "WP002"
 
 
+@pytest.mark.own_database
 def test_a_forecast_is_near_what_happens(world: World, bent_clock: BentClock) -> None:
     """Thirty bulk messages behind two timed ones: each leaves within a tenth (and one gap) of its
     forecast."""
@@ -182,3 +184,14 @@ def test_the_pools_queue_is_empty_when_its_last_message_goes(world: World, bent_
     world.enqueue(number, not_before=bent_clock.now().replace(day=11), expires_at=late)
     empty_at = world.rows("select queue_empty_at from messaging.pool_overview()")[0]["queue_empty_at"]
     assert empty_at >= bent_clock.now().replace(day=11)
+
+
+@pytest.mark.audit_findings_expected
+def test_the_pool_costs_no_more_for_what_was_sent_long_ago(world: World) -> None:
+    """It is shown every few seconds: it reads what waits and the last hour, not the table once a number."""
+    for number in (world.number(), world.number()):
+        for _ in range(3):
+            world.enqueue(number)
+    without = buffers(world, "select * from messaging.pool_overview()")
+    sent_long_ago(world)
+    assert buffers(world, "select * from messaging.pool_overview()") < without + 100

@@ -96,6 +96,7 @@ def test_a_reply_never_brings_the_slot_forward(world: World, bent_clock: BentClo
 
 
 @pytest.mark.parametrize("ends", ["accepted", "unknown", "not_sent", "rejected"])
+@pytest.mark.own_database
 def test_all_replies_together_push_a_waiting_message_at_most_their_bound(
     world: World, bent_clock: BentClock, ends: str
 ) -> None:

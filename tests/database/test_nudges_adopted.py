@@ -86,6 +86,28 @@ def test_people_without_a_status_are_left_alone(adopted: tuple[World, Database])
         assert strange not in chosen(world, f"people_{function}")
 
 
+def test_a_person_in_two_rows_is_written_to_once_and_left_in_peace(adopted: tuple[World, Database]) -> None:
+    """Both forms of one phone, both active: one check-in. Peace that one row asked for holds for the other,
+    also where its message waits already."""
+    world, db = adopted
+    first, second = (person(world, wrote="40 days") for _ in range(2))
+    set_columns(world, "profiles", first, phone="5531987651234")
+    set_columns(world, "profiles", second, phone="553187651234")
+    both = {first, second}
+    [asked] = both & chosen(world, "people_checkin").keys()
+    [other] = both - {asked}
+    run(db, "scheduled-checkin")
+    set_columns(world, "profiles", other, do_not_disturb_until="2026-11-18 13:00-03")
+    assert delivered(world) == []
+    [waiting] = world.rows("select reason from messaging.outbox where profile_id = %s", asked)
+    assert waiting["reason"] == "do-not-disturb"
+    # A session that either row booked is that row's own.
+    set_columns(world, "profiles", other, do_not_disturb_until=None)
+    for row in both:
+        with_session(world, row, was="-24 hours", session_type="livre")
+    assert both <= chosen(world, "people_session_messages").keys()
+
+
 def test_two_open_rows_of_one_conversation_make_one_message(adopted: tuple[World, Database]) -> None:
     """Where an adopted table has no unique constraint, the dedupe key stands for it."""
     world, db = adopted

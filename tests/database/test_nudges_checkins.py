@@ -166,6 +166,9 @@ CHANGES = {
     "update public.profiles set last_user_message_at = messaging.clock()": "the person wrote meanwhile",
     "update public.profiles set status = 'paused'": "the person is no longer with us",
     "update public.profiles set last_checkin_sent_at = messaging.clock()": "the person was asked already",
+    "update public.profiles set last_reactivation_sent = messaging.clock()": (
+        "the person was written to already"
+    ),
     "select messaging.opt_out(null, messaging.phone_key(phone), 'SAIR') from public.profiles": (
         "the person opted out"
     ),

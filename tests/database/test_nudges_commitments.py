@@ -163,6 +163,7 @@ CHANGES = {
     "update public.commitments set due_date = messaging.end_of_local_day(messaging.clock())": (
         "the commitment was put off"
     ),
+    "update public.commitments set due_date = null": "the commitment was put off",
     "update public.commitments set last_follow_up_at = messaging.clock()": "the person was followed up today",
     "update public.profiles set status = 'canceled'": "the person is no longer with us",
     "delete from public.commitments": "the commitment is gone",

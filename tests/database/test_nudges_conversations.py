@@ -182,6 +182,7 @@ def test_the_question_is_the_one_before_the_persons_last_words(world: World, noo
     assert set(chosen(world, AUDIENCE)) == {answered}
 
 
+@pytest.mark.own_database
 def test_a_session_is_followed_up_four_times_and_the_count_is_of_what_went_out(
     world: World, db: Database, noon: BentClock
 ) -> None:

@@ -123,6 +123,24 @@ def test_a_refused_message_closes_no_session(world: World, db: Database, noon: B
     assert world.value("select count(*) from public.profiles where last_reactivation_sent is not null") == 0
 
 
+def test_who_could_not_be_reached_on_one_day_is_written_to_on_the_next(
+    world: World, db: Database, noon: BentClock
+) -> None:
+    """A number that was down until midnight spends neither kind of message; a refused one is spent."""
+    people = {silent(world), missed(world)}
+    [number] = world.rows("select id from public.whatsapp_instances")
+    world.set_status(number["id"], "paused")
+    run(db, FUNCTION)
+    noon.forward(DAY_S)
+    assert world.value("select messaging.expire_due()") == 2
+    world.set_status(number["id"], "active")
+    run(db, FUNCTION)
+    assert {message["profile_id"] for message in delivered(world, "rejected")} == people
+    noon.forward(DAY_S)
+    run(db, FUNCTION)
+    assert delivered(world) == []
+
+
 def test_the_latest_missed_session_speaks_for_the_earlier_ones(
     world: World, db: Database, noon: BentClock
 ) -> None:
@@ -183,6 +201,11 @@ CHANGES: list[tuple[Callable[[World], UUID], str, str]] = [
         silent,
         "update public.profiles set last_reactivation_sent = messaging.clock()",
         "the person was written to already",
+    ),
+    (
+        silent,
+        "update public.profiles set last_checkin_sent_at = messaging.clock()",
+        "the person was asked already",
     ),
     (missed, "update public.sessions set status = 'cancelled'", "the session was settled"),
     (missed, "update public.sessions set started_at = messaging.clock()", "the session was settled"),

@@ -184,6 +184,7 @@ HEALTH = [
 ]
 
 
+@pytest.mark.own_database
 def test_the_next_caller_on_the_same_connection_inherits_nothing(world: World) -> None:
     """Pitfall 14: behind a transaction pooler no name, lock or setting of one call reaches the next."""
     number = world.number()

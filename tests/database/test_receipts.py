@@ -35,6 +35,7 @@ def test_a_thousand_receipts_before_their_answers_are_all_applied(world: World) 
     assert world.value("select count(*) from messaging.receipts where message_id is not null") == 3000
 
 
+@pytest.mark.own_database
 def test_delivery_only_moves_forward(world: World) -> None:
     """In whatever order the four receipts come, the furthest one stands after each."""
     number = world.number(gap=(0, 0))

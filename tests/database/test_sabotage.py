@@ -127,9 +127,9 @@ SABOTAGE = {
         test_receipts.test_a_settled_unknown_releases_what_it_held,
     ),
     "no night": Sabotage(
-        "judge",
-        "v_morning is not null",
-        "false",
+        "rule_against",
+        "if v_rules.quiet_hours then",
+        "if false then",
         test_quiet_hours.test_what_falls_into_the_night_waits_for_the_morning,
     ),
     "a sweep that expires what is in flight": Sabotage(

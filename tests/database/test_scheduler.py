@@ -140,6 +140,7 @@ def test_a_clock_that_goes_back_makes_no_second_run(db: Database, bent_clock: Be
     assert runs.ids == ["weekly-report:2025-11-02T05:30Z"]
 
 
+@pytest.mark.xdist_group("rest")  # one process alone pays for importing supabase
 def test_the_scheduler_runs_over_postgrest(database_url: str, bent_clock: BentClock, runs: Runs) -> None:
     """With the service key alone: takes, records and tells as over a connection."""
     with postgrest_server(database_url) as url:

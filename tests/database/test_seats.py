@@ -177,6 +177,7 @@ STEPS = st.lists(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
 @given(steps=STEPS)
+@pytest.mark.own_database
 def test_slots_stay_dense(world: World, steps: list[tuple[str, int]]) -> None:
     """Whatever is added, deleted or flipped, one or several at a time: slots 1..n, one per house number
     in the pool."""

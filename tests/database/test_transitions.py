@@ -1,5 +1,7 @@
 """The legal moves of a message: exactly these, whoever tries, and each one done by the product itself."""
 
+import pytest
+
 from tests.database.states import in_state
 from tests.database.world import BentClock, World
 
@@ -48,6 +50,7 @@ def attempt(world: World, statement: str, *parameters: object) -> str | None:
         world.rows("rollback")
 
 
+@pytest.mark.own_database
 def test_exactly_the_legal_moves_are_possible(world: World) -> None:
     """From each state to each other one, by a superuser's own update: legal, or WP001."""
     move = f"update messaging.outbox set dispatch_state = %s, {AS_IF} where id = %s"
@@ -62,6 +65,7 @@ def test_exactly_the_legal_moves_are_possible(world: World) -> None:
     assert answers == expected
 
 
+@pytest.mark.own_database
 def test_a_message_is_born_queued_or_as_a_draft(world: World) -> None:
     """Nobody can insert one that was sent already."""
     message = world.enqueue(world.number())

@@ -3,8 +3,12 @@
 import math
 from collections import Counter
 
+import pytest
+
 from tests.database.world import World
 
+# Thousands of draws and rows: what is updated that often wants to be cleaned up.
+pytestmark = pytest.mark.own_database
 SEED = "select setseed(0.2024)"
 DRAWS = "select messaging.draw_instance('random')::text as drawn from generate_series(1, %s)"
 

@@ -6,6 +6,7 @@ What every test shares (servers, clones) is in tests/conftest.py; two sessions a
 import json
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import psycopg
@@ -27,22 +28,31 @@ class Claimed(NamedTuple):
 
 
 class World:
-    """One session that acts on a migrated database through our functions, and reads what became of it."""
+    """One session that acts on a migrated database through our functions, and reads what became of it.
 
-    def __init__(self, connection: Connection) -> None:
+    With `in_one_transaction` each statement is a savepoint of its own in the one that is open, so that a
+    refused one undoes itself alone, as it does over a connection in autocommit.
+    """
+
+    def __init__(self, connection: Connection, *, in_one_transaction: bool = False) -> None:
         self.connection = connection
+        self._in_one_transaction = in_one_transaction
         self._made = 0
 
     def rows(self, query: str, *parameters: object) -> list[Row]:
         """All rows of any statement."""
-        with self.connection.cursor(row_factory=dict_row) as cursor:
+        with self._alone(), self.connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute(query.encode(), parameters)
             return cursor.fetchall() if cursor.description else []
 
     def value(self, query: str, *parameters: object) -> Any:
         """The one value of the one row of a query; None when there is no row."""
-        row = self.connection.execute(query.encode(), parameters).fetchone()
+        with self._alone():
+            row = self.connection.execute(query.encode(), parameters).fetchone()
         return row[0] if row else None
+
+    def _alone(self) -> AbstractContextManager[object]:
+        return self.connection.transaction() if self._in_one_transaction else nullcontext()
 
     def refusal(self, query: str, *parameters: object) -> str | None:
         """The SQLSTATE with which a statement is refused; None when it is not."""
@@ -214,18 +224,25 @@ class World:
         return {row["finding"] for row in self.rows("select * from messaging.audit_findings()")}
 
 
+def bend(world: World) -> None:
+    """Puts the row in the clock's place. What is known of every function that asks for the time is lost."""
+    world.rows("create table messaging.bent_clock (now timestamptz not null)")
+    world.rows("insert into messaging.bent_clock values (clock_timestamp())")
+    world.rows(
+        "create or replace function messaging.clock() returns timestamptz language sql volatile"
+        " security definer set search_path = '' as 'select c.now from messaging.bent_clock as c'"
+    )
+
+
 class BentClock:
     """messaging.clock() of one throw-away database replaced by a row, which the test alone moves
     (design.md 4)."""
 
     def __init__(self, world: World, start: str = "2025-06-10 12:00:00-03") -> None:
         self.world = world
-        world.rows("create table messaging.bent_clock (now timestamptz not null)")
-        world.rows("insert into messaging.bent_clock values (%s)", start)
-        world.rows(
-            "create or replace function messaging.clock() returns timestamptz language sql volatile"
-            " security definer set search_path = '' as 'select c.now from messaging.bent_clock as c'"
-        )
+        if world.value("select to_regclass('messaging.bent_clock')") is None:
+            bend(world)
+        self.move_to(start)
 
     def now(self) -> Any:
         """The moment that the database believes in."""

@@ -147,6 +147,7 @@ def test_secrets_and_whole_phones_never_reach_a_log_or_an_answer(
     assert "canary" not in said
 
 
+@pytest.mark.slow
 def test_many_people_and_events_at_once_are_all_served(
     client: httpx.Client, db: Database, number: Number
 ) -> None:

@@ -53,6 +53,7 @@ def test_titles_of_any_shape_are_shown(client: httpx.Client, world: World, title
     assert shown in messages(world)[0]["content"]["text"]
 
 
+@pytest.mark.slow
 def test_bug_09_a_run_over_two_thousand_people_returns_within_seconds_and_leaves_nobody_out(
     client: httpx.Client, world: World
 ) -> None:

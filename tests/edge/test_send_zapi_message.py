@@ -26,9 +26,25 @@ def test_message_is_enqueued_and_the_answer_says_only_that(
     assert row["phone"] == PERSON and row["content"] == {"kind": "text", "text": BODY["message"]}
 
 
-def test_audio_wish_goes_out_as_text(client: httpx.Client, number: Number) -> None:
+def test_audio_wish_goes_out_as_text_without_a_voice(
+    client: httpx.Client, db: Database, number: Number
+) -> None:
     """Without a speech service the text goes, as the original's fallback does."""
     assert enqueue(client, BODY | {"isAudio": True}).json()["type"] == "text"
+    assert db.rows("select dispatch_state from messaging.outbox") == [{"dispatch_state": "queued"}]
+
+
+def test_audio_wish_is_spoken_where_there_is_a_voice(db: Database, number: Number) -> None:
+    """A draft, so that this answers at once; the same key without the wish is another message."""
+    settings = Settings(service_role_key=SERVICE_KEY, agent_url="http://127.0.0.1:9", speech_model="tts-1")
+    with serving(db, settings) as client:
+        spoken = enqueue(client, BODY | {"isAudio": True}, idempotency_key="k").json()
+        assert spoken == {"status": "queued", "message_id": spoken["message_id"], "type": "audio"}
+        assert enqueue(client, BODY | {"isAudio": True}, idempotency_key="k").json() == spoken
+        assert enqueue(client, BODY, idempotency_key="k").status_code == 409
+        assert enqueue(client, BODY).json()["type"] == "text"
+    [row, _] = db.rows("select dispatch_state, compose from messaging.outbox order by id")
+    assert row == {"dispatch_state": "draft", "compose": "speech"}
 
 
 def test_bug_21_only_the_whole_service_key_opens(client: httpx.Client, db: Database, number: Number) -> None:

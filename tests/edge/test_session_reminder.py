@@ -128,7 +128,7 @@ def test_the_words_say_what_they_are_about(client: httpx.Client, world: World) -
         "session_15m": ("12:14",),
         "session_start": ("*vamos*", "*bora*"),
         "session_nudge": ("11:48", "*vamos*"),
-        "session_missed": ("11:29", "remarca"),
+        "session_missed": ("11:29", "que dia e hora"),
         "session_abandoned": ("outro momento",),
         "session_summary": (sessions.SUMMARY,),
         "session_rating": ("1 a 5",),
@@ -220,6 +220,7 @@ def history(world: World, profile: UUID) -> list[tuple[str, str]]:
     return [(row["purpose"].removeprefix("session_"), row["at"]) for row in rows]
 
 
+@pytest.mark.slow
 def test_the_whole_life_of_three_sessions(client: httpx.Client, world: World) -> None:
     """Every five minutes for a day: each word once and in its time, for who comes, who does not, and who
     goes away in the middle."""

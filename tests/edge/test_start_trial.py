@@ -137,3 +137,14 @@ def test_both_phone_forms_from_32_threads_make_one_profile_one_seat_one_welcome(
     assert sum("alreadyExists" in answer.json() for answer in answers) == 31
     counts = stored(db)
     assert (counts["profiles"], counts["seats_taken"], counts["messages"]) == (1, 1, 1)
+
+
+def test_without_any_number_nobody_is_told_to_wait_for_a_message(
+    client: httpx.Client, db: Database, logs: Logs
+) -> None:
+    """The profile is kept, the answer promises no welcome, and somebody must look."""
+    body = sign_up(client).json()
+    assert body["success"] is True and body["warning"] == "no_number"
+    assert "instantes" not in body["message"] and body["message"].startswith("Cadastro feito!")
+    assert (stored(db)["profiles"], stored(db)["messages"]) == (1, 0)
+    assert len(logs.named("sign_up.no_number")) == 1 and PERSON not in logs.text

@@ -119,6 +119,41 @@ def test_ignored_events_are_answered_with_the_reason_and_stored_with_it(
     assert stored(db)["turns"] == 0
 
 
+@pytest.mark.parametrize(
+    ("content", "noted"),
+    [
+        ({"image": {"imageUrl": "https://media.example/1.jpg"}}, True),
+        ({"sticker": {"stickerUrl": "https://media.example/1.webp"}}, True),
+        ({"location": {"latitude": 1, "longitude": 2}}, True),
+        ({"reaction": {"value": "❤️"}}, False),
+        ({"image": {"imageUrl": "https://media.example/1.jpg"}, "fromMe": True, "fromApi": True}, False),
+        ({"image": {"imageUrl": "https://media.example/1.jpg"}, "isGroup": True}, False),
+    ],
+    ids=str,
+)
+def test_picture_without_words_is_not_answered_and_counts_as_having_written(
+    client: httpx.Client, db: Database, number: Number, content: dict[str, Any], noted: bool
+) -> None:
+    """Who sends a picture needs no nudge; who reacts, and we ourselves, have not written."""
+    sign_up(client)
+    assert post(client, number, message(number, None, **content))["status"] == "ignored"
+    [person] = db.rows("select last_user_message_at is not null as noted from public.profiles")
+    assert person["noted"] is noted and stored(db)["turns"] == 0
+
+
+def test_profiles_that_cannot_be_read_lose_no_message(
+    client: httpx.Client, db: Database, number: Number
+) -> None:
+    """The original's answer; the event is stored with it, for nobody tells us again."""
+    db.rows("alter table public.profiles rename to gone")
+    try:
+        told = post(client, number, message(number, "importante"))
+    finally:
+        db.rows("alter table public.gone rename to profiles")
+    assert told == {"status": "ignored", "reason": "profile_lookup_error"}
+    assert db.rows("select text from messaging.inbound_events") == [{"text": "importante"}]
+
+
 def test_caption_counts_as_text_and_audio_without_text_is_apologised_for(
     client: httpx.Client, db: Database, number: Number
 ) -> None:

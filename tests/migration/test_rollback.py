@@ -52,3 +52,17 @@ def test_migration_without_rollback_file__refused(empty_project: Project, tmp_pa
     apply_all(empty_project.url, silent, folder)
     with pytest.raises(MigrationRefused, match=r"9990\.forever has no rollback file"):
         rollback(empty_project.url, "all", say=silent, folder=folder)
+
+
+def test_who_is_behind_a_lid__is_not_forgotten_by_accident(empty_project: Project) -> None:
+    """Nothing but the next event that carries both tells it again; told to, it goes."""
+    apply_all(empty_project.url, silent)
+    with empty_project.connect() as connection:
+        connection.execute(
+            "insert into messaging.person_lids (lid, phone, phone_key, seen_at)"
+            " values ('1@lid', '5511987654321', '551187654321', now())"
+        )
+    with pytest.raises(WouldDiscardData, match="person_lids holds 1 rows"):
+        rollback(empty_project.url, "0029", say=silent)
+    rollback(empty_project.url, "0029", discard_data=True, say=silent)
+    apply_all(empty_project.url, silent)

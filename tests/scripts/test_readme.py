@@ -12,7 +12,8 @@ from tests.scripts.roleta import FOREIGN, Roleta, RunningRoleta, ended
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+FUNCTIONS = (ROOT / "edge" / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", README + FUNCTIONS, re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line and not line.startswith("#")]
 FRONTS = ["python3 scripts/up.py", "python3 scripts/test.py"]
 

@@ -1,6 +1,7 @@
 """`roleta run` and the schedules in `roleta status`: who would get what, what ran, and what runs next."""
 
 import json
+import re
 import signal
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -62,9 +63,16 @@ def test_dry_run_says_when_each_would_be_written_to(
 
 def test_dry_run_of_nobody_says_so(roleta: Roleta, world: World, people: list[UUID]) -> None:
     """An empty audience is no empty table."""
-    said = roleta.well("run", "weekly-report", "--dry-run", "--only", str(uuid4()))
+    said = roleta.well("run", "weekly-report", "--dry-run", "--only", str(world.profile()))
 
     assert said == "dry run: nobody is due\n"
+
+
+def test_profile_that_nobody_has_is_not_taken_for_nobody_due__refused(
+    roleta: Roleta, people: list[UUID]
+) -> None:
+    """A mistyped id must not look like a person who is not due."""
+    assert "nobody we know" in roleta.refused("run", "weekly-report", "--dry-run", "--only", str(uuid4()))
 
 
 def test_a_run_enqueues_and_says_when_it_will_be_over(
@@ -128,6 +136,8 @@ def test_status_shows_the_schedules(roleta: Roleta, db: Database, world: World) 
 
     assert "schedules (America/Sao_Paulo)" in said
     assert "0 19 * * 0" in said
+    # On the schedule's clock, wherever the reader's machine stands.
+    assert re.search(r"monthly-schedule-renewal .* 10:00:00", said)
     assert "waiting: no number" in said
     told = roleta.told("status", "--json")["schedules"]
     assert (told["weekly-report"]["run_id"], told["weekly-report"]["error"]) == (row["run_id"], "no number")

@@ -103,13 +103,14 @@ def test_the_question_tells_what_is_known(service: AgentServer, make: Make) -> N
             trial_count=3,
             pending_content="falar do sono",
             pending_context="insônia",
+            session_stage="beginning",
         )
     )
     (asked,) = service.requests
     messages = asked.json["messages"]
     assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
     assert messages[-1]["content"] == "e agora?"
-    for known in ("Ana Maria", "áudio", "3 respostas", "falar do sono", "insônia", "JSON"):
+    for known in ("Ana Maria", "áudio", "número 3", "começa agora", "falar do sono", "insônia", "JSON"):
         assert known in messages[0]["content"]
     assert "ignore as regras" not in asked.words
 

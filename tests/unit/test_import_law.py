@@ -1,6 +1,7 @@
 """The import law: who may import whom, and who alone reads the environment and the time."""
 
 import ast
+import functools
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -60,12 +61,14 @@ def parse(name: str, source: str) -> Module:
     return Module(name, ast.parse(source))
 
 
+@functools.cache
 def our_modules() -> list[Module]:
     """Every Python file of the three packages."""
     files = [file for package in MAY_IMPORT for file in sorted((ROOT / package).rglob("*.py"))]
     return [parse(".".join(f.relative_to(ROOT).with_suffix("").parts), f.read_text()) for f in files]
 
 
+@functools.cache
 def handlers() -> set[str]:
     """The modules of the edge functions that supabase.toml names."""
     try:

@@ -41,6 +41,27 @@ NO_YES = [
     "sim " * 6, "bora", "vamos",
 ]  # fmt: skip
 
+BEGINS = ["vamos", "Bora!", "bora lá", "vamos lá 💛", "sim, vamos", "pode começar", "sim", "👍", "oi, vamos"]
+NO_BEGINS = [
+    None, "", "já", "agora não", "vamos remarcar", "vamos ver", "bora dormir", "hoje não vamos",
+    "vamos?? quando",
+    "vamos " * 6, "estou aqui",
+]  # fmt: skip
+PAUSES = [
+    "pausar jornadas",
+    "*Pausar jornadas*",
+    "pausar as minhas jornadas",
+    "Quero pausar a jornada, por favor",
+]
+NO_PAUSES = [
+    None,
+    "",
+    "pausar",
+    "jornadas",
+    "quero pausar a jornada de trabalho",
+    "não quero pausar jornadas",
+]
+
 
 @pytest.mark.parametrize("text", STOPS)
 def test_stop_words_stop(text: str) -> None:
@@ -84,6 +105,30 @@ def test_anything_more_than_yes_is_left_to_the_agent(text: str | None) -> None:
     assert not quick_answers.confirms(text)
 
 
+@pytest.mark.parametrize("text", BEGINS)
+def test_session_begins_at_a_word_that_says_so(text: str) -> None:
+    """What the announcement asks for, its likes, and a lone yes."""
+    assert quick_answers.begins(text)
+
+
+@pytest.mark.parametrize("text", NO_BEGINS)
+def test_words_about_something_else_begin_no_session(text: str | None) -> None:
+    """Another time, a refusal, a question."""
+    assert not quick_answers.begins(text)
+
+
+@pytest.mark.parametrize("text", PAUSES)
+def test_pause_is_asked_for_as_the_first_episode_says(text: str) -> None:
+    """The whole message, in the forms that people use."""
+    assert quick_answers.pauses_journeys(text)
+
+
+@pytest.mark.parametrize("text", NO_PAUSES)
+def test_journey_inside_a_sentence_pauses_nothing(text: str | None) -> None:
+    """Whoever tells of a journey keeps the episodes."""
+    assert not quick_answers.pauses_journeys(text)
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_read_without_an_error_into_something_possible(text: str) -> None:
     """A rating is 1 to 5; no text is two things at once."""
@@ -98,8 +143,10 @@ def test_any_text_is_read_without_an_error_into_something_possible(text: str) ->
 )
 def test_hostile_text_costs_no_time(text: str) -> None:
     """A webhook reads every message in the world."""
-    began = time.perf_counter()
+    began = time.thread_time()
     quick_answers.rating(text)
     quick_answers.confirms(text)
     quick_answers.command(text)
-    assert time.perf_counter() - began < 0.2
+    quick_answers.begins(text)
+    quick_answers.pauses_journeys(text)
+    assert time.thread_time() - began < 0.2

@@ -169,6 +169,10 @@ CONDITIONS = [
         _made(with_session, was="1 hour 1 second"), _made(with_session, was="1 hour"),
     ),
     Condition(
+        MISSED, "not of an adopted past", "n.scheduled_at > v_now - interval '7 days'",
+        _made(with_session, was="7 days -1 second"), _made(with_session, was="7 days"),
+    ),
+    Condition(
         MISSED, "not written to within a day", f"{REACTIVATED} <= v_now - interval '24 hours'",
         lambda world: with_session(world, _reactivated(world, "24 hours")),
         lambda world: with_session(world, _reactivated(world, "24 hours -1 second")),
