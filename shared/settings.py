@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
@@ -13,6 +14,7 @@ from shared.errors import SettingsError
 
 ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
 ZAPI_NAMES = ("ZAPI_INSTANCE_ID", "ZAPI_TOKEN", "ZAPI_CLIENT_TOKEN")
+EVOLUTION_NAMES = ("EVOLUTION_API_URL", "EVOLUTION_API_KEY")
 STRATEGIES = ("random", "balanced")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -28,7 +30,13 @@ class Settings:
     zapi_token: str | None = field(default=None, repr=False)
     zapi_client_token: str | None = field(default=None, repr=False)
     zapi_base_url: str = "https://api.z-api.io"
+    evolution_url: str | None = None
+    evolution_key: str | None = field(default=None, repr=False)
+    meta_url: str = "https://graph.facebook.com/v21.0"
     supabase_url: str | None = None
+    supabase_anon_key: str | None = field(default=None, repr=False)
+    auth_url: str | None = None
+    jwt_secret: str | None = field(default=None, repr=False)
     service_role_key: str | None = field(default=None, repr=False)
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8000
@@ -62,6 +70,8 @@ class Settings:
             self.stripe_secret_key,
             self.stripe_webhook_secret,
             self.agent_key,
+            self.evolution_key,
+            self.jwt_secret,
         )
         return tuple(secret for secret in every if secret)
 
@@ -69,6 +79,16 @@ class Settings:
     def has_voice(self) -> bool:
         """Whether the agent's service can speak."""
         return self.agent_url is not None and self.speech_model is not None
+
+    @property
+    def has_evolution(self) -> bool:
+        """Whether the environment names an Evolution API server (both variables or none are set)."""
+        return self.evolution_url is not None
+
+    @property
+    def has_real_provider(self) -> bool:
+        """Whether messages could reach somebody: the environment names a number or a server of one."""
+        return self.has_zapi or self.has_evolution
 
     @property
     def has_zapi(self) -> bool:
@@ -85,15 +105,23 @@ def load(env: Mapping[str, str] | None = None, env_file: Path | None = ENV_FILE)
     values: dict[str, str] = dict(_read_file(env_file)) if env_file is not None else {}
     values.update(os.environ if env is None else env)
     read = _Reader(values)
-    _refuse_half_zapi(read)
+    _refuse_half(read, ZAPI_NAMES, "a Z-API number")
+    _refuse_half(read, EVOLUTION_NAMES, "Evolution API")
     default = Settings()
+    supabase_url = read.url("SUPABASE_URL")
     return Settings(
         database_url=read.text("DATABASE_URL"),
         zapi_instance_id=read.text("ZAPI_INSTANCE_ID"),
         zapi_token=read.text("ZAPI_TOKEN"),
         zapi_client_token=read.text("ZAPI_CLIENT_TOKEN"),
         zapi_base_url=read.url("ROLETA_ZAPI_BASE_URL") or default.zapi_base_url,
-        supabase_url=read.url("SUPABASE_URL"),
+        evolution_url=read.origin("EVOLUTION_API_URL"),
+        evolution_key=read.text("EVOLUTION_API_KEY"),
+        meta_url=read.url("META_GRAPH_URL") or default.meta_url,
+        supabase_url=supabase_url,
+        supabase_anon_key=read.text("SUPABASE_ANON_KEY"),
+        auth_url=read.url("ROLETA_AUTH_URL") or (f"{supabase_url}/auth/v1" if supabase_url else None),
+        jwt_secret=read.text("SUPABASE_JWT_SECRET"),
         service_role_key=read.text("SUPABASE_SERVICE_ROLE_KEY"),
         gateway_host=read.text("ROLETA_GATEWAY_HOST") or default.gateway_host,
         gateway_port=read.number("ROLETA_GATEWAY_PORT", int, default.gateway_port, least=0, most=65535),
@@ -144,11 +172,11 @@ def _read_file(path: Path) -> dict[str, str]:
         raise SettingsError(f"{path.name} cannot be read: {error.strerror}; check its permissions") from None
 
 
-def _refuse_half_zapi(read: "_Reader") -> None:
-    missing = [name for name in ZAPI_NAMES if read.text(name) is None]
-    if 0 < len(missing) < len(ZAPI_NAMES):
+def _refuse_half(read: "_Reader", names: tuple[str, ...], what: str) -> None:
+    missing = [name for name in names if read.text(name) is None]
+    if 0 < len(missing) < len(names):
         raise SettingsError(
-            f"{' and '.join(missing)} not set: a Z-API number needs all of {', '.join(ZAPI_NAMES)}, or none"
+            f"{' and '.join(missing)} not set: {what} needs all of {', '.join(names)}, or none"
         )
 
 
@@ -169,6 +197,16 @@ class _Reader:
         if value is not None and not value.startswith(("http://", "https://")):
             raise SettingsError(f"{name} must be an address that begins with http:// or https://")
         return value.rstrip("/") if value is not None else None
+
+    def origin(self, name: str) -> str | None:
+        """Scheme, host and port: a path that was copied along makes every call fail (functions 4.2)."""
+        value = self.url(name)
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if not parts.netloc:
+            raise SettingsError(f"{name} must name a host after http:// or https://")
+        return f"{parts.scheme}://{parts.netloc}"
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
         value = self.text(name)
