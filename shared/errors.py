@@ -53,6 +53,12 @@ class SetupMissing(RoletaError):
     sqlstate = "WP006"
 
 
+class Forbidden(RoletaError):
+    """Whoever asks may not do this."""
+
+    sqlstate = "WP007"
+
+
 class DatabaseUnavailable(RoletaError):
     """The database cannot do this now; what was being asked may or may not have happened."""
 
@@ -67,7 +73,7 @@ class MigrationRefused(RoletaError):
 
 BY_SQLSTATE: dict[str, type[RoletaError]] = {
     kind.sqlstate: kind
-    for kind in (IllegalMove, NotFound, InvalidInput, Conflict, WouldDiscardData, SetupMissing)
+    for kind in (IllegalMove, NotFound, InvalidInput, Conflict, WouldDiscardData, SetupMissing, Forbidden)
     if kind.sqlstate is not None
 }
 

@@ -110,11 +110,13 @@ class ChannelState:
     """Whether a number is connected now; `connected` None = could not tell.
 
     `account_refused` is a halt reason: the provider refuses the account, so nothing about the phone is known.
+    `exists`: whether the provider knows the instance at all; None = it did not say.
     """
 
     connected: bool | None
     detail: str
     account_refused: str | None = None
+    exists: bool | None = None
 
 
 class ProviderError(RoletaError):

@@ -11,7 +11,7 @@ import httpx
 
 from shared import clock
 from shared.errors import SettingsError
-from shared.providers import zapi_account, zapi_outcomes
+from shared.providers import verdicts, zapi_account, zapi_outcomes
 from shared.providers.base import AttemptReport, ChannelState, Content, ErrorKind, Outcome, ProviderError
 from shared.providers.transport import DeadlinePassedError, exchange, open_http, read_answer
 from shared.providers.zapi_account import Account, Device, PhoneCheck, QueueEntry, WebhookKind
@@ -124,7 +124,7 @@ class ZApiClient:
             )
         answer = self._exchange("POST", action, body, deadline=deadline, total_s=self._timeout_s)
         if isinstance(answer, Exception):
-            return zapi_outcomes.outcome_of_failure(answer)
+            return verdicts.outcome_of_failure(answer)
         http_status, raw, headers = answer
         return zapi_outcomes.outcome_of_answer(
             http_status, raw, retry_after=headers.get("retry-after"), secrets=self._secrets
@@ -212,7 +212,7 @@ class ZApiClient:
         if isinstance(answer, Exception):
             raise ProviderError("unreachable", f"Z-API did not answer ({type(answer).__name__})")
         http_status, raw, _ = answer
-        value = zapi_outcomes.parse_body(raw)
+        value = verdicts.parse_body(raw)
         error = zapi_outcomes.error_text(value)
         if 200 <= http_status < 300 and not (error and error_is_failure):
             return value

@@ -3,8 +3,10 @@ here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
+
+from shared.providers.facts import moment
 
 WebhookKind = Literal[
     "received", "received_and_sent", "delivery", "message_status", "connected", "disconnected", "presence"
@@ -131,21 +133,6 @@ def phone_check(value: Any) -> PhoneCheck | None:
         return None
     phone = _text(value.get("phone")) or _text(value.get("outputPhone"))
     return PhoneCheck(value["exists"], phone, _text(value.get("lid")))
-
-
-def moment(value: Any) -> datetime | None:
-    """An epoch in seconds or milliseconds, told apart by magnitude (contract 5.1, unit trap); None for
-    nonsense."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    for unit in (1, 1000):
-        if EARLIEST_S * unit <= value < LATEST_S * unit:
-            return datetime.fromtimestamp(value / unit, UTC)
-    return None
-
-
-EARLIEST_S = datetime(2015, 1, 1, tzinfo=UTC).timestamp()
-LATEST_S = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
 def _text(value: Any) -> str | None:

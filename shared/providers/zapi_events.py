@@ -3,16 +3,14 @@
 A field of an odd type becomes None; a payload without a type or an instance is of kind "other".
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from shared.providers.base import ErrorClass, EventKind, ProviderEvent, Receipt
-from shared.providers.zapi_account import moment
+from shared.providers.facts import digest, flag, key, moment, text
 from shared.providers.zapi_contents import read_content
-from shared.redaction import clean_text
 
 _KINDS: Mapping[str, EventKind] = {
     "receivedcallback": "message",
@@ -59,9 +57,9 @@ def parse(payload: Any) -> ProviderEvent:
     """The facts of one payload. `happened_at` is normalised from seconds or milliseconds, None for
     nonsense."""
     if not isinstance(payload, Mapping):
-        return ProviderEvent(kind="other", event_key=_digest("other", payload))
-    provider_type = _text(payload.get("type"))
-    instance = _text(payload.get("instanceId"))
+        return ProviderEvent(kind="other", event_key=digest("other", payload))
+    provider_type = text(payload.get("type"))
+    instance = text(payload.get("instanceId"))
     kind = _KINDS.get((provider_type or "").lower(), "other") if instance else "other"
     match kind:
         case "message":
@@ -70,55 +68,55 @@ def parse(payload: Any) -> ProviderEvent:
             return _delivery(payload, provider_type, instance)
         case "status":
             return _status(payload, provider_type, instance)
-    phone = _text(payload.get("phone"))
+    phone = text(payload.get("phone"))
     # A connection event has no id of its own, and its time may be nonsense (contract 5.1): the whole
     # payload is its key. What it sets is set twice without harm, and a poll of the state makes up for one
     # that was taken for a copy.
     return ProviderEvent(
         kind=kind,
-        event_key=_digest(kind, payload),
+        event_key=digest(kind, payload),
         instance_external_id=instance,
         provider_type=provider_type,
         phone=phone if kind == "other" else None,
-        connected_phone=phone if kind == "connected" else _text(payload.get("connectedPhone")),
-        error=_text(payload.get("error")),
+        connected_phone=phone if kind == "connected" else text(payload.get("connectedPhone")),
+        error=text(payload.get("error")),
         happened_at=moment(payload.get("momment")),
     )
 
 
 def _message(payload: Mapping[str, Any], provider_type: str | None, instance: str | None) -> ProviderEvent:
-    message_id = _text(payload.get("messageId"))
+    message_id = text(payload.get("messageId"))
     content = read_content(payload)
     # One message id may come three times with different news: still undecryptable, readable, edited. The
     # status is left out on purpose: the same message as PENDING and as RECEIVED must not be answered twice.
-    stage = "waiting" if _flag(payload, "waitingMessage") else "message"
-    if _flag(payload, "isEdit"):
+    stage = "waiting" if flag(payload, "waitingMessage") else "message"
+    if flag(payload, "isEdit"):
         stage = f"edit|{payload.get('momment')}"
-    notice = _text(payload.get("notification"))
+    notice = text(payload.get("notification"))
     parts = ["message", message_id or "", stage, notice or ""]
     return ProviderEvent(
         kind="message",
-        event_key=_key(parts) if message_id else _digest("message", payload),
+        event_key=key(parts) if message_id else digest("message", payload),
         instance_external_id=instance,
         provider_type=provider_type,
-        phone=_text(payload.get("phone")),
-        chat_lid=_text(payload.get("chatLid")) or _sender_lid(payload),
-        participant_phone=_text(payload.get("participantPhone")),
-        sender_name=_text(payload.get("senderName")),
-        connected_phone=_text(payload.get("connectedPhone")),
-        from_me=_flag(payload, "fromMe"),
-        from_api=_flag(payload, "fromApi"),
-        is_group=_flag(payload, "isGroup"),
-        is_newsletter=_flag(payload, "isNewsletter"),
-        is_broadcast=_flag(payload, "broadcast"),
-        is_status_reply=_flag(payload, "isStatusReply"),
-        is_edit=_flag(payload, "isEdit"),
-        is_waiting=_flag(payload, "waitingMessage"),
+        phone=text(payload.get("phone")),
+        chat_lid=text(payload.get("chatLid")) or _sender_lid(payload),
+        participant_phone=text(payload.get("participantPhone")),
+        sender_name=text(payload.get("senderName")),
+        connected_phone=text(payload.get("connectedPhone")),
+        from_me=flag(payload, "fromMe"),
+        from_api=flag(payload, "fromApi"),
+        is_group=flag(payload, "isGroup"),
+        is_newsletter=flag(payload, "isNewsletter"),
+        is_broadcast=flag(payload, "broadcast"),
+        is_status_reply=flag(payload, "isStatusReply"),
+        is_edit=flag(payload, "isEdit"),
+        is_waiting=flag(payload, "waitingMessage"),
         message_kind=content.kind,
         text=content.text,
         media_url=content.media_url,
         media_type=content.media_type,
-        reference_message_id=_text(payload.get("referenceMessageId")),
+        reference_message_id=text(payload.get("referenceMessageId")),
         provider_message_ids=(message_id,) if message_id else (),
         happened_at=moment(payload.get("momment")),
     )
@@ -126,26 +124,26 @@ def _message(payload: Mapping[str, Any], provider_type: str | None, instance: st
 
 def _sender_lid(payload: Mapping[str, Any]) -> str | None:
     """The sender of our own message is we, not the person that it went to."""
-    return None if _flag(payload, "fromMe") else _text(payload.get("senderLid"))
+    return None if flag(payload, "fromMe") else text(payload.get("senderLid"))
 
 
 def _delivery(payload: Mapping[str, Any], provider_type: str | None, instance: str | None) -> ProviderEvent:
     """Without an error it was handed to WhatsApp. With one it failed, unless the text leaves that open
     (contract 5.4): then there is no receipt, and what was unknown stays unknown. A text that we do not know
     leaves it open too."""
-    message_id, queue_id = _text(payload.get("messageId")), _text(payload.get("zaapId"))
+    message_id, queue_id = text(payload.get("messageId")), text(payload.get("zaapId"))
     raw = payload.get("error")
-    error = _text(raw) if isinstance(raw, str) else (json.dumps(raw)[:200] if raw else None)
+    error = text(raw) if isinstance(raw, str) else (json.dumps(raw)[:200] if raw else None)
     error_class = classify_error(error, payload.get("errorCode"))
     failed: Receipt | None = None if error_class in {None, "transient"} else "failed"
     parts = ["delivery", message_id or "", queue_id or "", error or ""]
     return ProviderEvent(
         kind="delivery",
-        event_key=_key(parts) if message_id or queue_id else _digest("delivery", payload),
+        event_key=key(parts) if message_id or queue_id else digest("delivery", payload),
         instance_external_id=instance,
         provider_type=provider_type,
-        phone=_text(payload.get("phone")),
-        connected_phone=_text(payload.get("connectedPhone")),
+        phone=text(payload.get("phone")),
+        connected_phone=text(payload.get("connectedPhone")),
         provider_message_ids=(message_id,) if message_id else (),
         provider_queue_id=queue_id,
         receipt=failed if error else "sent",
@@ -156,19 +154,19 @@ def _delivery(payload: Mapping[str, Any], provider_type: str | None, instance: s
 
 
 def _status(payload: Mapping[str, Any], provider_type: str | None, instance: str | None) -> ProviderEvent:
-    name = (_text(payload.get("status")) or "").upper()
+    name = (text(payload.get("status")) or "").upper()
     message_ids = _status_ids(payload)
-    phone, viewer = _text(payload.get("phone")), _text(payload.get("participantPhone"))
+    phone, viewer = text(payload.get("phone")), text(payload.get("participantPhone"))
     parts = ["status", name, phone or "", viewer or "", *sorted(message_ids)]
     return ProviderEvent(
         kind="status",
-        event_key=_key(parts) if message_ids and name else _digest("status", payload),
+        event_key=key(parts) if message_ids and name else digest("status", payload),
         instance_external_id=instance,
         provider_type=provider_type,
         phone=phone,
         participant_phone=viewer,
-        connected_phone=_text(payload.get("connectedPhone")),
-        is_group=_flag(payload, "isGroup"),
+        connected_phone=text(payload.get("connectedPhone")),
+        is_group=flag(payload, "isGroup"),
         provider_message_ids=message_ids,
         receipt=_RECEIPTS.get(name),
         happened_at=moment(payload.get("momment")),
@@ -192,25 +190,6 @@ def _status_ids(payload: Mapping[str, Any]) -> tuple[str, ...]:
     for name in ("ids", "id", "messageId"):
         value = payload.get(name)
         values = value if isinstance(value, list) else [value]
-        if found := tuple(dict.fromkeys(item for entry in values if (item := _text(entry)))):
+        if found := tuple(dict.fromkeys(item for entry in values if (item := text(entry)))):
             return found
     return ()
-
-
-def _key(parts: list[str]) -> str:
-    """Readable while it is short; long or odd ones become a digest, so that the key always fits an index."""
-    key = "|".join(parts)
-    return key if len(key) <= 200 and key.isprintable() else _digest(parts[0], parts)
-
-
-def _digest(name: str, payload: Any) -> str:
-    canonical = json.dumps(payload, sort_keys=True, default=str, separators=(",", ":"))
-    return f"{name}|sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
-
-
-def _flag(payload: Mapping[str, Any], name: str) -> bool:
-    return payload.get(name) is True
-
-
-def _text(value: Any) -> str | None:
-    return clean_text(value) if isinstance(value, str) and value else None

@@ -1,4 +1,4 @@
-"""What one Z-API answer, or one failure of the transport, lets us conclude. Pure functions, no network.
+"""What one Z-API answer lets us conclude. Pure functions, no network.
 
 The default is UNKNOWN. Whatever is moved out of it has its source beside it and its case in tests/contract.
 """
@@ -8,18 +8,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import httpx
-
 from shared.providers.base import AttemptReport, Outcome
-from shared.providers.transport import DeadlinePassedError
+from shared.providers.verdicts import MAX_DETAIL, parse_body, plain, slow_down
 from shared.redaction import clean_text, mask_phones, scrub
-
-MAX_DETAIL = 200
-RATE_LIMIT_PAUSE_S = 60.0
-MAX_RATE_LIMIT_PAUSE_S = 3600.0
-
-# Raised before the first byte of the request left us (reliability.md 2): no connection, or none to be had.
-_NOTHING_WRITTEN = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, DeadlinePassedError)
 
 # A refusal of the account or the number, raised by the gate before any send (zapi contract 1.2). The
 # contract leaves the HTTP status of several open and has seen error bodies under 200, so the wording
@@ -51,7 +42,7 @@ def outcome_of_answer(
     """Judge an answer to a send by body as well as by status (zapi contract 1.2, note 1)."""
     value = parse_body(body)
     error = error_text(value)
-    detail = safe_detail(error or _plain(body), secrets)
+    detail = safe_detail(error or plain(body), secrets)
     if 200 <= http_status < 300:
         return _of_success(http_status, value, error, detail)
     if halt_reason := gate_refusal(http_status, value):
@@ -59,10 +50,7 @@ def outcome_of_answer(
             Outcome.NOT_SENT, http_status=http_status, detail=detail, halt_reason=halt_reason
         )
     if http_status == 429:
-        # Never documented, nor seen (contract 1.2 [?]). By its meaning (RFC 6585, 4) the request was not
-        # served.
-        pause = _retry_after_s(retry_after)
-        return AttemptReport(Outcome.NOT_SENT, http_status=429, detail=detail, retry_after_s=pause)
+        return slow_down(detail, retry_after)
     if http_status in {400, 404} and _is_no_route(value):
         return AttemptReport(Outcome.REJECTED, http_status=http_status, detail=detail)
     # 400 with Z-API's own error object: invalid phone, group-only option, missing field ... raised on
@@ -104,16 +92,6 @@ def _of_success(http_status: int, value: Any, error: str | None, detail: str) ->
     )
 
 
-def outcome_of_failure(failure: Exception) -> AttemptReport:
-    """Judge a send that got no whole answer. The failure's own text is never used: it may hold the URL."""
-    if isinstance(failure, DeadlinePassedError):
-        return AttemptReport(Outcome.NOT_SENT, detail="deadline passed before writing")
-    name = type(failure).__name__
-    if isinstance(failure, _NOTHING_WRITTEN):
-        return AttemptReport(Outcome.NOT_SENT, detail=f"could not connect ({name})")
-    return AttemptReport(Outcome.UNKNOWN, detail=f"no whole answer after writing began ({name})")
-
-
 def gate_refusal(http_status: int, value: Any) -> str | None:
     """The halt reason where an answer (parsed) refuses the account or the number rather than the request."""
     if http_status >= 500:
@@ -141,23 +119,11 @@ def safe_detail(text: str, secrets: Iterable[str | None]) -> str:
     return mask_phones(clean_text(text))[:MAX_DETAIL]
 
 
-def parse_body(body: bytes) -> Any:
-    """The parsed JSON, or None where it is none."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _error_texts(value: Any) -> list[str]:
     if not isinstance(value, dict) or not value.get("error"):
         return []
     parts = (value["error"], value.get("message"))
     return [part if isinstance(part, str) else json.dumps(part) for part in parts if part]
-
-
-def _plain(body: bytes) -> str:
-    return " ".join(body[:1000].decode("utf-8", "replace").split())
 
 
 def _id(value: Any) -> str | None:
@@ -169,11 +135,3 @@ def _is_no_route(value: Any) -> bool:
     return (
         isinstance(message, str) and bool(_NO_SUCH_ROUTE.match(message)) and value.get("error") == "NOT_FOUND"
     )
-
-
-def _retry_after_s(header: str | None) -> float:
-    """Seconds (RFC 9110, 10.2.3), between 1 and 3600. A date, or nothing, means the usual pause."""
-    text = (header or "").strip()
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        return RATE_LIMIT_PAUSE_S
-    return min(max(float(text), 1.0), MAX_RATE_LIMIT_PAUSE_S)

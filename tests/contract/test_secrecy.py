@@ -1,9 +1,9 @@
 """Canary credentials: they appear in no repr, no exception (context included), no log and no traceback."""
 
+import json
 import logging
 import pickle
 import traceback
-from collections.abc import Callable
 
 import httpx
 import pytest
@@ -14,61 +14,72 @@ from shared.providers.base import Content, ProviderError
 from shared.providers.transport import open_http
 from shared.providers.zapi import ZApiClient
 from shared.settings import Settings
-from tests.contract.adapters import CLIENT_TOKEN, INSTANCE_ID, PHONE, TOKEN, ZAPI
+from tests.contract.adapters import (
+    ADAPTERS,
+    CLIENT_TOKEN,
+    INSTANCE_ID,
+    INSTANCE_NAME,
+    PHONE,
+    TOKEN,
+    ZAPI,
+    Adapter,
+)
 from tests.contract.conftest import Script
 from tests.contract.scripted_server import Behaviour, Conversation
 
 
-def _client(base_url: str, http: httpx.Client) -> ZApiClient:
-    return ZApiClient(
-        INSTANCE_ID, TOKEN, CLIENT_TOKEN, base_url=base_url, http=http, timeout_s=0.3, call_timeout_s=0.3
-    )
+def _holds_secret(text: str, adapter: Adapter = ZAPI) -> bool:
+    return any(secret in text for secret in adapter.secrets)
 
 
-def _holds_secret(text: str) -> bool:
-    return any(secret in text for secret in ZAPI.secrets)
+def _answering(http_status: int, body: str) -> Behaviour:
+    return lambda talk: talk.answer(http_status, body.encode())
 
 
-FAILURES: dict[str, Behaviour] = {
-    "closed": Conversation.close,
-    "reset": Conversation.reset,
-    "hangs": Conversation.hang,
-    "garbage": lambda talk: talk.give(b"garbage\r\n\r\n"),
-    "echoed token": lambda talk: talk.answer(
-        403, f'{{"error":"Client-Token {CLIENT_TOKEN} not allowed"}}'.encode()
-    ),
-    "path in the error": lambda talk: talk.answer(
-        500, f'{{"error":"failed: /instances/x/token/{TOKEN}/status"}}'.encode()
-    ),
-    "no JSON": lambda talk: talk.answer(200, f"<pre>{TOKEN}</pre>".encode()),
-}
+def _failures(adapter: Adapter) -> dict[str, Behaviour]:
+    """Faults, and answers that hold every credential in a place where a provider may put it."""
+    said = " ".join(adapter.secrets)
+    texts = [f"{{'apikey': '{secret}', 'token': '{secret}'}}" for secret in adapter.secrets]
+    echoed = {"error": f"Client-Token {CLIENT_TOKEN} not allowed", "message": said}
+    return {
+        "closed": Conversation.close,
+        "reset": Conversation.reset,
+        "hangs": Conversation.hang,
+        "garbage": lambda talk: talk.give(b"garbage\r\n\r\n"),
+        "echoed credentials": _answering(403, json.dumps(echoed)),
+        "path in the error": _answering(
+            500, f'{{"error":"failed: /instances/x/token/{TOKEN}/status {said}"}}'
+        ),
+        "texts of an error": _answering(400, json.dumps({"error": "Bad", "response": {"message": texts}})),
+        "no JSON": _answering(200, f"<pre>{said}</pre>"),
+    }
 
 
-@pytest.mark.parametrize("behave", FAILURES.values(), ids=list(FAILURES))
-@pytest.mark.parametrize("call", ["device", "account", "purge_queue", "queue", "phone_exists"])
+EVERY_FAILURE = [
+    pytest.param(adapter, call, failure, id=f"{adapter.name}-{call}-{failure.replace(' ', '-')}")
+    for adapter in ADAPTERS
+    for call in adapter.calls
+    for failure in _failures(adapter)
+    # A purge's body is undocumented: any 200 will do.
+    if (call, failure) != ("purge_queue", "no JSON")
+]
+
+
+@pytest.mark.parametrize(("adapter", "call", "failure"), EVERY_FAILURE)
 def test_a_failed_call_carries_no_secret(
-    call: str, behave: Behaviour, script: Script, http: httpx.Client
+    adapter: Adapter, call: str, failure: str, script: Script, http: httpx.Client
 ) -> None:
     """Neither the error, nor its context, nor its printed traceback holds a credential."""
-    if call == "purge_queue" and "no JSON" in FAILURES and behave is FAILURES["no JSON"]:
-        behave = FAILURES["echoed token"]  # a purge's body is undocumented: any 200 will do
-    client = _client(script(behave).base_url, http)
-    calls: dict[str, Callable[[], object]] = {
-        "device": client.device,
-        "account": client.account,
-        "purge_queue": client.purge_queue,
-        "queue": lambda: list(client.queue()),
-        "phone_exists": lambda: client.phone_exists(PHONE),
-    }
+    client = adapter.make(script(_failures(adapter)[failure]).base_url, http, 0.3)
     with pytest.raises(ProviderError) as raised:
-        calls[call]()
+        adapter.calls[call](client)
 
     error = raised.value
     assert error.__context__ is None
     assert error.__cause__ is None
-    assert not _holds_secret("".join(traceback.format_exception(error)))
-    assert not _holds_secret(repr(vars(error)))
-    assert not _holds_secret(error.detail)
+    assert not _holds_secret("".join(traceback.format_exception(error)), adapter)
+    assert not _holds_secret(repr(vars(error)), adapter)
+    assert not _holds_secret(error.detail, adapter)
 
 
 class Listener(logging.Handler):
@@ -83,7 +94,7 @@ class Listener(logging.Handler):
 
 
 def test_logs_at_every_level_carry_no_secret(
-    script: Script, http: httpx.Client, caplog: pytest.LogCaptureFixture
+    adapter: Adapter, script: Script, http: httpx.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The HTTP libraries stay silent even when someone turns everything on and listens at each of their
     loggers."""
@@ -92,7 +103,7 @@ def test_logs_at_every_level_carry_no_secret(
         caplog.set_level(logging.DEBUG, logger=name)
         logging.getLogger(name).addHandler(listener)
     try:
-        client = _client(script(lambda talk: talk.answer(200, ZAPI.accepted)).base_url, http)
+        client = adapter.make(script(lambda talk: talk.answer(200, adapter.accepted)).base_url, http, 0.3)
         client.send(PHONE, Content("text", "segredo"), deadline=clock.monotonic() + 5)
         client.state()
         logging.getLogger("roleta").debug("the listener hears")
@@ -103,12 +114,13 @@ def test_logs_at_every_level_carry_no_secret(
     assert listener.said == ["roleta the listener hears ()"]
 
 
-def test_the_client_does_not_show_its_credentials(http: httpx.Client) -> None:
+def test_the_client_does_not_show_its_credentials(adapter: Adapter, http: httpx.Client) -> None:
     """A repr tells the number apart by four characters, no more; a client cannot be pickled by accident."""
-    client = _client("http://127.0.0.1:9", http)
+    client = adapter.make("http://127.0.0.1:9", http, 0.3)
 
-    assert not _holds_secret(repr(client))
+    assert not _holds_secret(repr(client), adapter)
     assert INSTANCE_ID not in repr(client)
+    assert INSTANCE_NAME not in repr(client)
     with pytest.raises(TypeError):
         pickle.dumps(client)
 
@@ -172,11 +184,11 @@ def test_a_client_comes_from_a_row(script: Script, http: httpx.Client) -> None:
     assert b"client-token" not in server.requests[0].lower()
 
 
-def test_a_client_closes_only_what_it_opened(http: httpx.Client) -> None:
+def test_a_client_closes_only_what_it_opened(adapter: Adapter, http: httpx.Client) -> None:
     """Closing one number's client leaves the shared connections open; its own are closed."""
-    ZApiClient(INSTANCE_ID, "T0KEN", http=http).close()
+    adapter.make("http://127.0.0.1:9", http, 0.3).close()
     assert not http.is_closed
 
-    alone = ZApiClient(INSTANCE_ID, "T0KEN", base_url="http://127.0.0.1:9")
+    alone = adapter.make("http://127.0.0.1:9", None, 0.3)
     alone.close()
     assert alone.state().connected is None

@@ -6,40 +6,19 @@ from typing import Any
 import pytest
 
 from shared.providers.base import ChannelState
+from tests.contract.adapters import ADAPTERS, State
 from tests.contract.conftest import Make, Script
 from tests.contract.scripted_server import Conversation
-from tests.contract.zapi_answers import LAPSED, NO_ROUTE
 
-STATES: list[tuple[int, Any, bool | None, str | None]] = [
-    (
-        200,
-        {"connected": True, "smartphoneConnected": True, "error": "You are already connected."},
-        True,
-        None,
-    ),
-    (200, {"connected": True, "error": None}, True, None),
-    (200, {"connected": False, "session": False, "error": "You are not connected."}, False, None),
-    (200, {"connected": False, "error": "You need to restore the session"}, False, None),
-    (200, {"connected": "true"}, None, None),
-    (200, {"error": "You are not connected"}, None, None),
-    (200, {}, None, None),
-    (200, [], None, None),
-    (200, NO_ROUTE, None, None),
-    (200, {"error": LAPSED}, None, "subscription_lapsed"),
-    (400, {"error": LAPSED}, None, "subscription_lapsed"),
-    (403, {"error": "Client-Token x not allowed"}, None, "client_token_refused"),
-    (404, {"error": "Instance not found"}, None, "instance_not_found"),
-    (401, {}, None, "account_refused"),
-    (400, {"error": "You are not connected"}, False, None),
-    (500, {"connected": True}, None, None),
-    (429, {}, None, None),
+EVERY_STATE = [
+    pytest.param(adapter, row, id=f"{adapter.name} {row[0]} {json.dumps(row[1])[:50]}")
+    for adapter in ADAPTERS
+    for row in adapter.states
 ]
 
 
-@pytest.mark.parametrize("row", STATES, ids=lambda row: f"{row[0]} {json.dumps(row[1])[:50]}")
-def test_state_says_only_what_the_answer_says(
-    row: tuple[int, Any, bool | None, str | None], script: Script, make: Make
-) -> None:
+@pytest.mark.parametrize(("adapter", "row"), EVERY_STATE)
+def test_state_says_only_what_the_answer_says(row: State, script: Script, make: Make) -> None:
     """Connected, disconnected, or could not tell: an answer without a plain yes or no is no
     "disconnected"."""
     http_status, body, connected, refused = row

@@ -21,7 +21,9 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.usefixtures("no_leak")
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
-BODY = json.dumps({"zaapId": "Z1", "messageId": "3EB0SIM000000000001"}).encode()
+# An acceptance to each of the providers.
+MESSAGE_ID = "3EB0SIM000000000001"
+BODY = json.dumps({"zaapId": "Z1", "messageId": MESSAGE_ID, "key": {"id": MESSAGE_ID}}).encode()
 LENGTH = b"Content-Length: %d\r\n\r\n" % len(BODY)
 
 
@@ -104,7 +106,7 @@ def test_odd_but_whole_answers_are_accepted(parts: tuple[bytes, ...], script: Sc
     """Whatever HTTP allows around an answer, its message id is read."""
     report = _send(make(script(_give(*parts)).base_url))
 
-    assert (report.outcome, report.provider_message_id) == (Outcome.ACCEPTED, "3EB0SIM000000000001")
+    assert (report.outcome, report.provider_message_id) == (Outcome.ACCEPTED, MESSAGE_ID)
 
 
 def test_a_slow_answer_inside_the_time_is_accepted(adapter: Adapter, script: Script, make: Make) -> None:

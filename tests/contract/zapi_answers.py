@@ -120,3 +120,31 @@ def rows(client_token: str, phone: str) -> list[tuple[Any, ...]]:
         ("504", 504, b"", U),
         ("redirect", 307, b"", U, {"headers": {"Location": "/elsewhere"}}),
     ]
+
+
+def states() -> list[tuple[int, Any, bool | None, str | None]]:
+    """(HTTP status, body, connected, what is refused)."""
+    return [
+        (
+            200,
+            {"connected": True, "smartphoneConnected": True, "error": "You are already connected."},
+            True,
+            None,
+        ),
+        (200, {"connected": True, "error": None}, True, None),
+        (200, {"connected": False, "session": False, "error": "You are not connected."}, False, None),
+        (200, {"connected": False, "error": "You need to restore the session"}, False, None),
+        (200, {"connected": "true"}, None, None),
+        (200, {"error": "You are not connected"}, None, None),
+        (200, {}, None, None),
+        (200, [], None, None),
+        (200, NO_ROUTE, None, None),
+        (200, {"error": LAPSED}, None, "subscription_lapsed"),
+        (400, {"error": LAPSED}, None, "subscription_lapsed"),
+        (403, {"error": "Client-Token x not allowed"}, None, "client_token_refused"),
+        (404, {"error": "Instance not found"}, None, "instance_not_found"),
+        (401, {}, None, "account_refused"),
+        (400, {"error": "You are not connected"}, False, None),
+        (500, {"connected": True}, None, None),
+        (429, {}, None, None),
+    ]
