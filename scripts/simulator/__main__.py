@@ -2,28 +2,24 @@
 
 import argparse
 import asyncio
-import ctypes
 import json
 import os
-import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 from scripts.simulator import account, control, routes
 from scripts.simulator.acceptance_log import AcceptanceLog
-from scripts.simulator.http_server import Answer, HttpServer, Request
+from scripts.simulator.http_server import Answer, Request
 from scripts.simulator.instances import Instance
 from scripts.simulator.options import BadSettingError
+from scripts.simulator.serving import die_with, program, serve
 from scripts.simulator.world import World
-
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
     """Run until SIGTERM, SIGINT or the parent's death. 2 for a wrong argument or a port that is taken."""
     arguments = _arguments()
-    _die_with(os.getppid())
+    die_with(os.getppid())
     try:
         world = _world(arguments)
         asyncio.run(_serve(world, arguments))
@@ -37,19 +33,7 @@ async def _serve(world: World, arguments: argparse.Namespace) -> None:
     async def handle(request: Request) -> Answer:
         return await dispatch(world, request)
 
-    ending = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    server = HttpServer(handle)
-    port = await server.start(arguments.host, arguments.port)
-    ready = json.dumps({"port": port, "base_url": f"http://{arguments.host}:{port}", "pid": os.getpid()})
-    print(ready, flush=True)
-    if arguments.ready_file:
-        part = arguments.ready_file.with_suffix(".part")
-        part.write_text(ready)
-        part.replace(arguments.ready_file)
-    await ending.wait()
-    await server.stop()
+    await serve(handle, arguments, server_name="Z-API")
     await world.stop()
     world.log.close()
 
@@ -79,26 +63,11 @@ def _world(arguments: argparse.Namespace) -> World:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m scripts.simulator", description="Z-API, simulated.")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument(
-        "--log", type=Path, required=True, help="where acceptances are written, one JSON a line"
-    )
+    parser = program("scripts.simulator", "Z-API, simulated.")
     parser.add_argument("--instances", type=int, default=3, help="how many numbers of its own making")
     parser.add_argument("--config", help="a JSON list of instances, in place of --instances")
-    parser.add_argument("--ready-file", type=Path, help="written, whole, when it listens")
     parser.add_argument("--allow-http", action="store_true", help="webhooks without TLS, for local tests")
     return parser.parse_args()
-
-
-def _die_with(parent: int) -> None:
-    """SIGTERM for us when the parent dies, by kill -9 too. Linux only; elsewhere nothing happens."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit("simulator: the process that started it has ended")
 
 
 if __name__ == "__main__":

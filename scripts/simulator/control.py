@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from scripts.simulator import events, health
+from scripts.simulator.control_calls import controlled, seconds_of, turning
 from scripts.simulator.http_server import Answer, Request
 from scripts.simulator.instances import Contact, DeliveryError, Instance, configured
-from scripts.simulator.options import BadSettingError, change
+from scripts.simulator.options import BadSettingError
 from scripts.simulator.world import World
 
 Fields = dict[str, Any]
@@ -17,18 +18,7 @@ Action = Callable[[World, Fields], Any]
 
 def answer(world: World, request: Request, rest: list[str]) -> Answer:
     """One control call: 200 with what is so now, 400 with what to change."""
-    name = rest[0] if len(rest) == 1 else ""
-    if name not in ACTIONS:
-        return Answer(404, {"error": f"unknown control call; there are {', '.join(ACTIONS)}"})
-    try:
-        fields = request.json()
-        if not isinstance(fields, dict):
-            raise BadSettingError("the body must be a JSON object")
-        return Answer(payload=ACTIONS[name](world, fields))
-    except KeyError as error:
-        return Answer(400, {"error": f"{error.args[0]} is missing"})
-    except (ValueError, TypeError, RecursionError) as error:
-        return Answer(400, {"error": str(error)})
+    return controlled(ACTIONS, world, request, rest)
 
 
 def _instance(world: World, fields: Fields) -> Instance:
@@ -87,7 +77,7 @@ def _delete(world: World, fields: Fields) -> Fields:
 
 
 def _slow(world: World, fields: Fields) -> Fields:
-    seconds = _seconds(fields.pop("seconds", 0))
+    seconds = seconds_of(fields.pop("seconds", 0))
     chosen = [_instance(world, fields)] if "instance_id" in fields else list(world.instances.values())
     for instance in chosen:
         instance.slow_s = seconds
@@ -98,21 +88,6 @@ def _stale_status(world: World, fields: Fields) -> Fields:
     instance = _instance(world, fields)
     instance.stale_status = bool(fields.get("stale", True))
     return {"stale_status": instance.stale_status}
-
-
-def _faults(world: World, fields: Fields) -> Fields:
-    change(world.faults, fields)
-    return asdict(world.faults)
-
-
-def _receipts(world: World, fields: Fields) -> Fields:
-    change(world.receipts, fields)
-    return asdict(world.receipts)
-
-
-def _options(world: World, fields: Fields) -> Fields:
-    change(world.options, fields)
-    return asdict(world.options)
 
 
 def _contact(world: World, fields: Fields) -> Fields:
@@ -162,12 +137,6 @@ def _reset(world: World, fields: Fields) -> Fields:
     return _counters(world, fields)
 
 
-def _seconds(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise BadSettingError("seconds must be a number of seconds, 0 or more")
-    return float(value)
-
-
 ACTIONS: Mapping[str, Action] = {
     "counters": _counters,
     "instances": _instances,
@@ -179,9 +148,9 @@ ACTIONS: Mapping[str, Action] = {
     "delete": _delete,
     "slow": _slow,
     "stale-status": _stale_status,
-    "faults": _faults,
-    "receipts": _receipts,
-    "options": _options,
+    "faults": turning("faults"),
+    "receipts": turning("receipts"),
+    "options": turning("options"),
     "contact": _contact,
     "delivery-error": _delivery_error,
     "inbound": _inbound,

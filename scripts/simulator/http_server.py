@@ -42,17 +42,18 @@ class Request:
 @dataclass
 class Answer:
     """What to give back. `fault` is how it goes wrong on the wire: hang, close, reset, truncated, garbage
-    or slow."""
+    or slow. `null` makes a payload of None the JSON word in place of an empty body."""
 
     http_status: int = 200
     payload: Any = None
     headers: list[tuple[str, str]] = field(default_factory=list)
     fault: str | None = None
     wait_s: float = 0.0
+    null: bool = False
 
     def encoded(self) -> bytes:
         """The body; None is an empty one."""
-        return b"" if self.payload is None else json.dumps(self.payload).encode()
+        return b"" if self.payload is None and not self.null else json.dumps(self.payload).encode()
 
 
 Handler = Callable[[Request], Awaitable[Answer]]
@@ -61,8 +62,9 @@ Handler = Callable[[Request], Awaitable[Answer]]
 class HttpServer:
     """Serves one handler; a connection per task, keep-alive."""
 
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
+    def __init__(self, handler: Handler, *, name: str) -> None:
+        """`name` is what the Server header says."""
+        self._handler, self._name = handler, name
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -101,7 +103,7 @@ class HttpServer:
             elif answer.fault:
                 await _misbehave(answer, reader, writer)
                 return
-            head = h11.Response(status_code=answer.http_status, headers=_headers(answer))
+            head = h11.Response(status_code=answer.http_status, headers=_headers(self._name, answer))
             data = connection.send(head) or b""
             if request.method != "HEAD":
                 data += connection.send(h11.Data(data=answer.encoded())) or b""
@@ -162,9 +164,9 @@ async def _misbehave(answer: Answer, reader: asyncio.StreamReader, writer: async
             await writer.drain()
 
 
-def _headers(answer: Answer) -> list[tuple[str, str]]:
+def _headers(server_name: str, answer: Answer) -> list[tuple[str, str]]:
     body = answer.encoded()
-    fixed = [("Server", "Z-API"), ("Content-Length", str(len(body)))]
+    fixed = [("Server", server_name), ("Content-Length", str(len(body)))]
     return (
         [*fixed, ("Content-Type", "application/json"), *answer.headers] if body else [*fixed, *answer.headers]
     )

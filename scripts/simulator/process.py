@@ -22,33 +22,14 @@ class SimulatorError(RuntimeError):
     """The simulator did not start, or refused a control call; the text says why."""
 
 
-class SimulatorProcess:
-    """`with SimulatorProcess(log=…) as simulator`. Start it from the main thread: it dies with the thread
-    that made it."""
+class ControlledServer:
+    """A simulator as a child. Start it from the main thread: it dies with the thread that made it."""
 
-    def __init__(
-        self,
-        *,
-        log: Path,
-        instances: Sequence[Mapping[str, Any]] | int = 1,
-        port: int = 0,
-        allow_http: bool = True,
-    ) -> None:
-        """`instances`: how many of the simulator's own making, or their configurations
-        (`instances.configured`)."""
+    def __init__(self, module: str, *, log: Path, port: int, arguments: Sequence[str]) -> None:
+        """`arguments`: what `python -m module` takes besides its log and port."""
         self.log = Path(log)
-        how_many = isinstance(instances, int)
-        chosen = ["--instances", str(instances)] if how_many else ["--config", json.dumps(instances)]
-        self._command = [
-            sys.executable,
-            "-m",
-            "scripts.simulator",
-            "--port",
-            str(port),
-            "--log",
-            str(self.log),
-        ]
-        self._command += chosen + (["--allow-http"] if allow_http else [])
+        self._command = [sys.executable, "-m", module, "--port", str(port), "--log", str(self.log)]
+        self._command += arguments
         self._process: subprocess.Popen[bytes] | None = None
         self.base_url = ""
 
@@ -87,7 +68,7 @@ class SimulatorProcess:
         return self._process.pid if self._process else None
 
     def control(self, call: str, **fields: Any) -> Any:
-        """One control call (scripts/simulator/control.py). SimulatorError with what to change."""
+        """One control call (`control.py` beside the server). SimulatorError with what to change."""
         headers = {"Content-Type": "application/json"}
         url = f"{self.base_url}/control/{call}"
         request = Request(url, json.dumps(fields).encode(), headers, method="POST")  # noqa: S310 - our own child
@@ -97,11 +78,6 @@ class SimulatorProcess:
         except HTTPError as error:
             with error:
                 raise SimulatorError(json.load(error)["error"]) from None
-
-    def instances(self) -> list[dict[str, Any]]:
-        """Its numbers with their credentials."""
-        found: list[dict[str, Any]] = self.control("instances")
-        return found
 
     def accepted(self) -> list[dict[str, Any]]:
         """Every acceptance in the log, in order; the file outlives the process."""
@@ -141,3 +117,27 @@ class SimulatorProcess:
             return []
         whole = [line for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
         return [entry for entry in map(json.loads, whole) if entry["event"] == event]
+
+
+class SimulatorProcess(ControlledServer):
+    """Z-API: `with SimulatorProcess(log=…) as simulator`."""
+
+    def __init__(
+        self,
+        *,
+        log: Path,
+        instances: Sequence[Mapping[str, Any]] | int = 1,
+        port: int = 0,
+        allow_http: bool = True,
+    ) -> None:
+        """`instances`: how many of the simulator's own making, or their configurations
+        (`instances.configured`)."""
+        how_many = isinstance(instances, int)
+        chosen = ["--instances", str(instances)] if how_many else ["--config", json.dumps(instances)]
+        chosen += ["--allow-http"] if allow_http else []
+        super().__init__("scripts.simulator", log=log, port=port, arguments=chosen)
+
+    def instances(self) -> list[dict[str, Any]]:
+        """Its numbers with their credentials."""
+        found: list[dict[str, Any]] = self.control("instances")
+        return found

@@ -6,9 +6,9 @@ import uuid
 from typing import Any
 
 from scripts.simulator import account, events, provider_queue, receipts
+from scripts.simulator.faulty import faulty
 from scripts.simulator.http_server import Answer
 from scripts.simulator.instances import Instance, Message
-from scripts.simulator.options import ACCEPTING_FAULTS, CLEAR_FAULTS
 from scripts.simulator.world import World
 
 # action -> kind and the field that it needs besides `phone`
@@ -19,36 +19,19 @@ ROUTES = {
     "send-document": ("document", "document"),
 }
 _INVALID = "Message has not been sent because it got invalid request params."
-_WIRE_FAULT = {
-    "accept_then_hang": "hang",
-    "accept_then_close": "close",
-    "accept_then_reset": "reset",
-    "error_before_accept": None,
-    "accept_then_500": None,
-    "429": None,
-}
 
 
 async def send(world: World, instance: Instance, action: str, body: Any) -> Answer:
     """One send, as its plan says: well, or with a fault before or after the acceptance."""
-    fault = world.faults.draw()
-    if fault is None:
-        answer, _ = await _accept(world, instance, action, body, None)
-        if instance.slow_s:
-            answer.fault, answer.wait_s = "slow", instance.slow_s
-        return answer
-    answer, accepted = Answer(), False
-    if fault in ACCEPTING_FAULTS:
-        answer, accepted = await _accept(world, instance, action, body, fault)
     who = {"instance_id": instance.id, "phone": body.get("phone") if isinstance(body, dict) else None}
-    world.log.fault(fault, ambiguous=fault not in CLEAR_FAULTS, accepted=accepted, fields=who)
-    if fault in {"error_before_accept", "accept_then_500"}:
-        return Answer(500, {"error": "Internal Server Error"})
-    if fault == "429":
-        return Answer(429, {"error": "Too Many Requests"})
-    answer.fault = _WIRE_FAULT.get(fault, fault)
-    answer.wait_s = world.faults.slow_s if fault == "slow" else world.faults.hang_s
-    return answer
+
+    async def accept(fault: str | None) -> tuple[Answer, bool]:
+        answer, accepted = await _accept(world, instance, action, body, fault)
+        if fault is None and instance.slow_s:
+            answer.fault, answer.wait_s = "slow", instance.slow_s
+        return answer, accepted
+
+    return await faulty(world.faults, world.log, who, accept, account.refused)
 
 
 async def _accept(

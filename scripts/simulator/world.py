@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.simulator.acceptance_log import AcceptanceLog
+from scripts.simulator.background import Background
 from scripts.simulator.instances import Instance, configured
 from scripts.simulator.options import FaultPlan, Options, ReceiptPlan
 from scripts.simulator.webhooks import WebhookPoster
@@ -27,12 +28,11 @@ class World:
     dice: random.Random = field(default_factory=random.Random)
     configs: list[dict[str, Any]] = field(default_factory=list)
     allow_http: bool = False
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _tasks: Background = field(default_factory=Background)
 
     def begin(self) -> None:
         """The world as it was configured: instances and settings; what was under way is dropped."""
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
         self.options, self.faults, self.receipts = (
             Options(allow_http=self.allow_http),
             FaultPlan(),
@@ -47,10 +47,7 @@ class World:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run in the background; whoever needs the end awaits the task."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._tasks.spawn(work)
 
     @property
     def busy(self) -> int:
@@ -59,8 +56,5 @@ class World:
 
     async def stop(self) -> None:
         """End the background tasks."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.stop()
         self.webhooks.close()

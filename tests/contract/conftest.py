@@ -7,11 +7,13 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
+from scripts.simulator.evolution.process import EvolutionSimulator
 from scripts.simulator.process import SimulatorProcess
 from shared.providers.base import Provider
 from shared.providers.transport import open_http
 from shared.providers.zapi import ZApiClient
 from tests.contract.adapters import ADAPTERS, Adapter
+from tests.contract.evolution_calls import GLOBAL_KEY, EvolutionCalls
 from tests.contract.receiver import Receiver
 from tests.contract.scripted_server import Behaviour, ScriptedServer
 
@@ -81,6 +83,25 @@ def simulator(simulator_process: SimulatorProcess) -> Iterator[SimulatorProcess]
 def zapi(simulator: SimulatorProcess, http: httpx.Client) -> ZApiClient:
     """A client for the simulator's first number."""
     return client_of(simulator, http, 0)
+
+
+@pytest.fixture(scope="session")
+def evolution_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvolutionSimulator]:
+    """One Evolution server for the suite, 200 times as fast as a real one."""
+    log = tmp_path_factory.mktemp("evolution") / "log.jsonl"
+    with EvolutionSimulator(log=log, key=GLOBAL_KEY, speed=200) as process:
+        yield process
+
+
+@pytest.fixture
+def evolution(evolution_process: EvolutionSimulator) -> Iterator[EvolutionCalls]:
+    """Evolution, simulated, as new: no instance, QR codes that stay. It must not complain."""
+    evolution_process.control("reset", everything=True)
+    evolution_process.control("options", qr_life_s=1e6)
+    before = evolution_process.complaints()
+    with EvolutionCalls(evolution_process) as calls:
+        yield calls
+    assert evolution_process.complaints() == before
 
 
 @pytest.fixture

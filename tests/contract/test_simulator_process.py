@@ -19,11 +19,16 @@ ROOT = Path(__file__).resolve().parents[2]
 PARENT = """
 import sys
 from pathlib import Path
+from scripts.simulator.evolution.process import EvolutionSimulator
 from scripts.simulator.process import SimulatorProcess
-process = SimulatorProcess(log=Path(sys.argv[1]), instances=1).start()
+process = {}.start()
 print(process.pid, flush=True)
 sys.stdin.read()
 """
+MADE = {
+    "zapi": "SimulatorProcess(log=Path(sys.argv[1]), instances=1)",
+    "evolution": "EvolutionSimulator(log=Path(sys.argv[1]), key='k')",
+}
 
 
 def _alive(pid: int) -> bool:
@@ -34,10 +39,11 @@ def _alive(pid: int) -> bool:
     return state != "Z"
 
 
-def test_it_dies_with_its_parent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("simulator", list(MADE))
+def test_it_dies_with_its_parent(simulator: str, tmp_path: Path) -> None:
     """After kill -9 of the process that started it, nothing is left running."""
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(tmp_path / "log")],
+        [sys.executable, "-c", PARENT.format(MADE[simulator]), str(tmp_path / "log")],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
