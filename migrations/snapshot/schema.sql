@@ -5,6 +5,7 @@ grant usage on schema audit to service_role;
 comment on schema audit is 'Views that must return no row; audit.findings gathers them.';
 
 create schema messaging;
+grant usage on schema messaging to authenticated;
 grant usage on schema messaging to service_role;
 comment on schema messaging is 'roleta: the pool, the pace and the outbox. State changes through functions only; service_role may execute, not write.';
 
@@ -24,6 +25,16 @@ create view audit.accepted_without_provider_id with (security_invoker=true) as
 -- seen by its owner only
 comment on view audit.accepted_without_provider_id is 'I1: accepted, and no attempt bears the provider''s id.';
 
+create view audit.connection_differs with (security_invoker=true) as
+ SELECT c.id AS connection_id,
+    c.status,
+    i.status AS instance_status
+   FROM (public.whatsapp_connections c
+     JOIN public.whatsapp_instances i ON ((c.whatsapp_instance_id = i.id)))
+  WHERE (((c.status = 'connected'::text) AND (i.status = ANY (ARRAY['disconnected'::text, 'banned'::text]))) OR ((i.status = 'active'::text) AND ((c.status <> 'connected'::text) OR (c.first_connected_at IS NULL))));
+-- seen by its owner only
+comment on view audit.connection_differs is 'A connection that calls itself connected while its number is not, or the other way round (bugs 24, 25).';
+
 create view audit.delivery_behind_receipts with (security_invoker=true) as
  SELECT o.id AS message_id
    FROM (messaging.outbox o
@@ -37,6 +48,10 @@ create view audit.findings with (security_invoker=true) as
  SELECT 'accepted_without_provider_id'::text AS finding,
     to_jsonb(f.*) AS evidence
    FROM audit.accepted_without_provider_id f
+UNION ALL
+ SELECT 'connection_differs'::text AS finding,
+    to_jsonb(f.*) AS evidence
+   FROM audit.connection_differs f
 UNION ALL
  SELECT 'delivery_behind_receipts'::text AS finding,
     to_jsonb(f.*) AS evidence
@@ -77,6 +92,10 @@ UNION ALL
  SELECT 'several_paced_in_flight'::text AS finding,
     to_jsonb(f.*) AS evidence
    FROM audit.several_paced_in_flight f
+UNION ALL
+ SELECT 'spoke_for_another'::text AS finding,
+    to_jsonb(f.*) AS evidence
+   FROM audit.spoke_for_another f
 UNION ALL
  SELECT 'state_without_history'::text AS finding,
     to_jsonb(f.*) AS evidence
@@ -212,6 +231,15 @@ create view audit.several_paced_in_flight with (security_invoker=true) as
 -- seen by its owner only
 comment on view audit.several_paced_in_flight is 'I2: two paced messages of one number in flight.';
 
+create view audit.spoke_for_another with (security_invoker=true) as
+ SELECT o.id AS message_id,
+    i.name AS instance_name
+   FROM (messaging.outbox o
+     JOIN public.whatsapp_instances i ON ((o.instance_id = i.id)))
+  WHERE ((o.agency_id IS DISTINCT FROM i.agency_id) OR ((i.provider = 'evolution'::text) AND ((o.facts ->> 'client_id'::text) IS NOT NULL) AND (i.evolution_instance_name ~~ 'adscape\_c\_%'::text) AND (i.evolution_instance_name <> messaging.connection_name(o.agency_id, ((o.facts ->> 'client_id'::text))::uuid))));
+-- seen by its owner only
+comment on view audit.spoke_for_another is 'A message that waits on, or left through, the number of another tenant or of another client.';
+
 create view audit.state_without_history with (security_invoker=true) as
  SELECT o.id AS message_id
    FROM (messaging.outbox o
@@ -229,9 +257,11 @@ create view audit.tenants_mixed with (security_invoker=true) as
  SELECT o.id AS message_id
    FROM (messaging.outbox o
      JOIN public.whatsapp_instances i ON ((o.instance_id = i.id)))
-  WHERE (o.agency_id IS DISTINCT FROM i.agency_id);
+  WHERE ((o.agency_id IS DISTINCT FROM i.agency_id) AND (NOT (EXISTS ( SELECT
+           FROM messaging.pairings p
+          WHERE ((p.instance_id = o.instance_id) AND (o.id <= p.ended_after_id) AND (o.agency_id IS NOT NULL) AND (i.agency_id IS NOT NULL))))));
 -- seen by its owner only
-comment on view audit.tenants_mixed is 'I10: a message and its number belong to different tenants.';
+comment on view audit.tenants_mixed is 'I10: a message and its number belong to different tenants, and did when it was enqueued.';
 
 create view audit.too_close with (security_invoker=true) as
  SELECT instance_id,
@@ -467,6 +497,10 @@ create table messaging.outbox (
     constraint outbox_state_known CHECK ((dispatch_state = ANY (ARRAY['draft'::text, 'queued'::text, 'leased'::text, 'sending'::text, 'accepted'::text, 'rejected'::text, 'unknown'::text, 'held'::text, 'expired'::text, 'withdrawn'::text])))
 ) with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=1000, fillfactor=85);
 alter table messaging.outbox enable row level security;
+CREATE INDEX outbox_agency ON messaging.outbox USING btree (agency_id, id) WHERE (agency_id IS NOT NULL);
+CREATE INDEX outbox_agency_client ON messaging.outbox USING btree (agency_id, ((facts ->> 'client_id'::text)), id) WHERE (agency_id IS NOT NULL);
+CREATE INDEX outbox_agency_waiting ON messaging.outbox USING btree (instance_id) WHERE ((agency_id IS NOT NULL) AND (dispatch_state = ANY (ARRAY['draft'::text, 'queued'::text, 'held'::text, 'leased'::text])));
+CREATE INDEX outbox_balance_alerts ON messaging.outbox USING btree (subject_id, id) WHERE (purpose = 'balance_alert'::text);
 CREATE INDEX outbox_drafts ON messaging.outbox USING btree (not_before, id) WHERE (dispatch_state = 'draft'::text);
 CREATE INDEX outbox_drafts_of_instance ON messaging.outbox USING btree (instance_id, lane, not_before, id) WHERE (dispatch_state = 'draft'::text);
 CREATE INDEX outbox_expiry ON messaging.outbox USING btree (expires_at) WHERE (dispatch_state = ANY (ARRAY['draft'::text, 'queued'::text, 'held'::text, 'unknown'::text]));
@@ -482,6 +516,7 @@ CREATE TRIGGER guard_insert BEFORE INSERT ON messaging.outbox FOR EACH ROW EXECU
 CREATE TRIGGER guard_move BEFORE UPDATE OF dispatch_state ON messaging.outbox FOR EACH ROW WHEN ((old.dispatch_state IS DISTINCT FROM new.dispatch_state)) EXECUTE FUNCTION messaging.guard_transition();
 CREATE TRIGGER history_insert AFTER INSERT ON messaging.outbox FOR EACH ROW EXECUTE FUNCTION messaging.write_history();
 CREATE TRIGGER history_move AFTER UPDATE OF dispatch_state ON messaging.outbox FOR EACH ROW WHEN ((old.dispatch_state IS DISTINCT FROM new.dispatch_state)) EXECUTE FUNCTION messaging.write_history();
+CREATE TRIGGER withdraw_for_ended AFTER INSERT ON messaging.outbox FOR EACH ROW WHEN ((new.agency_id IS NOT NULL)) EXECUTE FUNCTION messaging.withdraw_for_ended();
 -- seen by its owner only
 comment on table messaging.outbox is 'One intent: this text, to this recipient, once.';
 comment on column messaging.outbox.profile_id is 'The person in the app. No foreign key: the history of what was sent outlives the profile, and locks stay in order.';
@@ -495,6 +530,44 @@ comment on column messaging.outbox.compose is 'What composes its text. Until the
 comment on column messaging.outbox.compose_token is 'The worker''s right to finish this draft; null: nobody composes it.';
 comment on column messaging.outbox.compose_until is 'When another worker may take this draft.';
 comment on column messaging.outbox.compose_count is 'How often it was taken to be composed: after three lost workers the fixed text goes.';
+
+create table messaging.pairings (
+    instance_id uuid not null,
+    pairing_state text default 'connecting'::text not null,
+    detail text,
+    qr_code text,
+    qr_made_at timestamp with time zone,
+    pairing_code text,
+    shown_at timestamp with time zone,
+    started_at timestamp with time zone not null,
+    limit_at timestamp with time zone not null,
+    looked_at timestamp with time zone not null,
+    asked_at timestamp with time zone,
+    lifecycle_token uuid,
+    lifecycle_by text,
+    lifecycle_until timestamp with time zone,
+    orphaned_at timestamp with time zone,
+    ended_after_id bigint default 0 not null,
+    is_settled boolean default true not null,
+    connecting_since timestamp with time zone,
+    connecting_at timestamp with time zone,
+    connecting_count integer default 0 not null,
+    constraint pairings_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.whatsapp_instances(id) ON DELETE CASCADE,
+    constraint pairings_no_code_when_over CHECK (((pairing_state = 'waiting_for_scan'::text) OR ((qr_code IS NULL) AND (pairing_code IS NULL)))),
+    constraint pairings_pkey PRIMARY KEY (instance_id),
+    constraint pairings_state_known CHECK ((pairing_state = ANY (ARRAY['connecting'::text, 'waiting_for_scan'::text, 'connected'::text, 'expired'::text, 'refused'::text, 'passkey_needed'::text, 'ended'::text])))
+);
+alter table messaging.pairings enable row level security;
+CREATE INDEX pairings_orphaned ON messaging.pairings USING btree (orphaned_at) WHERE (orphaned_at IS NOT NULL);
+-- seen by its owner only
+comment on table messaging.pairings is 'How a number of Evolution API is being paired with a phone. Its codes are credentials: kept while they can be scanned.';
+comment on column messaging.pairings.pairing_state is 'connecting -> waiting_for_scan (a code is there) -> connected; else expired (nobody scanned in time), refused, passkey_needed, ended.';
+comment on column messaging.pairings.looked_at is 'When the dialog last asked: nobody looks, nobody renews.';
+comment on column messaging.pairings.asked_at is 'When the provider was last asked for a code or for its state.';
+comment on column messaging.pairings.lifecycle_until is 'How long the turn lasts of the one process that creates, connects or removes the number at the provider.';
+comment on column messaging.pairings.orphaned_at is 'Since when the connection is ended here while the provider may still have the number; null: settled.';
+comment on column messaging.pairings.ended_after_id is 'The last message ever enqueued when the number''s last connection ended: what is older than that never leaves through the next one.';
+comment on column messaging.pairings.is_settled is 'False: the provider may still be connecting for a phone that nobody brings.';
 
 create table messaging.person_lids (
     agency_id uuid,
@@ -685,6 +758,40 @@ comment on table messaging.turns is 'One row per person whose messages wait for 
 comment on column messaging.turns.ready_at is 'Debounce and lease at once: when the person has been silent long enough, or when the worker''s time is over.';
 comment on column messaging.turns.taken is 'The events handed out with the lease: what its end marks as answered.';
 
+create table public.account_balance_alerts (
+    id uuid default gen_random_uuid() not null,
+    agency_id uuid not null,
+    client_id uuid,
+    ad_account_id text not null,
+    threshold_value numeric default 0 not null,
+    is_active boolean default true not null,
+    recipient_phone text,
+    last_triggered_at timestamp with time zone,
+    created_at timestamp with time zone default now() not null,
+    updated_at timestamp with time zone default now() not null,
+    constraint account_balance_alerts_agency_id_ad_account_id_key UNIQUE (agency_id, ad_account_id),
+    constraint account_balance_alerts_client FOREIGN KEY (client_id) REFERENCES public.client_manager_links(client_user_id) ON DELETE CASCADE,
+    constraint account_balance_alerts_pkey PRIMARY KEY (id),
+    constraint account_balance_alerts_threshold_value_check CHECK ((threshold_value >= (0)::numeric))
+);
+alter table public.account_balance_alerts enable row level security;
+CREATE INDEX account_balance_alerts_by_client ON public.account_balance_alerts USING btree (client_id);
+CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.account_balance_alerts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+create policy roleta_sees_own on public.account_balance_alerts as permissive for select to authenticated using ((agency_id = ( SELECT messaging.caller() AS caller)));
+grant all on table public.account_balance_alerts to service_role;
+grant select on table public.account_balance_alerts to authenticated;
+
+create table public.agency_settings (
+    agency_id uuid not null,
+    agency_name text,
+    time_zone text default 'America/Sao_Paulo'::text not null,
+    constraint agency_settings_pkey PRIMARY KEY (agency_id)
+);
+alter table public.agency_settings enable row level security;
+create policy roleta_sees_own on public.agency_settings as permissive for select to authenticated using ((agency_id = ( SELECT messaging.caller() AS caller)));
+grant all on table public.agency_settings to service_role;
+grant select on table public.agency_settings to authenticated;
+
 create table public.aura_response_state (
     user_id uuid not null,
     is_responding boolean default false not null,
@@ -713,6 +820,40 @@ create table public.checkins (
 alter table public.checkins enable row level security;
 CREATE INDEX checkins_user_id ON public.checkins USING btree (user_id, created_at);
 grant all on table public.checkins to service_role;
+
+create table public.client_ad_accounts (
+    id uuid default gen_random_uuid() not null,
+    client_id uuid not null,
+    ad_account_id text not null,
+    account_name text,
+    provider text default 'meta_ads'::text not null,
+    created_at timestamp with time zone default now() not null,
+    constraint client_ad_accounts_client FOREIGN KEY (client_id) REFERENCES public.client_manager_links(client_user_id) ON DELETE CASCADE,
+    constraint client_ad_accounts_client_id_ad_account_id_key UNIQUE (client_id, ad_account_id),
+    constraint client_ad_accounts_pkey PRIMARY KEY (id)
+);
+alter table public.client_ad_accounts enable row level security;
+create policy roleta_sees_own on public.client_ad_accounts as permissive for select to authenticated using ((client_id = ANY (( SELECT messaging.own_clients() AS own_clients)::uuid[])));
+grant all on table public.client_ad_accounts to service_role;
+grant select on table public.client_ad_accounts to authenticated;
+
+create table public.client_manager_links (
+    id uuid default gen_random_uuid() not null,
+    client_user_id uuid default gen_random_uuid() not null,
+    manager_id uuid not null,
+    client_label text,
+    client_email text,
+    is_demo boolean default false not null,
+    created_at timestamp with time zone default now() not null,
+    constraint client_manager_links_client_user_id_key UNIQUE (client_user_id),
+    constraint client_manager_links_pkey PRIMARY KEY (id)
+);
+alter table public.client_manager_links enable row level security;
+CREATE INDEX client_manager_links_manager ON public.client_manager_links USING btree (manager_id, client_label);
+CREATE TRIGGER leave_agency AFTER UPDATE OF manager_id ON public.client_manager_links FOR EACH ROW WHEN ((old.manager_id IS DISTINCT FROM new.manager_id)) EXECUTE FUNCTION messaging.leave_agency();
+create policy roleta_sees_own on public.client_manager_links as permissive for select to authenticated using (((( SELECT messaging.caller() AS caller) = manager_id) OR (( SELECT messaging.caller() AS caller) = client_user_id)));
+grant all on table public.client_manager_links to service_role;
+grant select on table public.client_manager_links to authenticated;
 
 create table public.commitments (
     id uuid default gen_random_uuid() not null,
@@ -770,6 +911,25 @@ alter table public.conversation_followups enable row level security;
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.conversation_followups FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 grant all on table public.conversation_followups to service_role;
 
+create table public.daily_metrics (
+    id uuid default gen_random_uuid() not null,
+    client_id uuid not null,
+    date date not null,
+    spend numeric default 0 not null,
+    revenue numeric default 0 not null,
+    clicks bigint default 0 not null,
+    impressions bigint default 0 not null,
+    conversions numeric default 0 not null,
+    leads bigint default 0 not null,
+    messages bigint default 0 not null,
+    constraint daily_metrics_client_id_date_key UNIQUE (client_id, date),
+    constraint daily_metrics_pkey PRIMARY KEY (id)
+);
+alter table public.daily_metrics enable row level security;
+create policy roleta_sees_own on public.daily_metrics as permissive for select to authenticated using ((client_id = ANY (( SELECT messaging.own_clients() AS own_clients)::uuid[])));
+grant all on table public.daily_metrics to service_role;
+grant select on table public.daily_metrics to authenticated;
+
 create table public.journey_episodes (
     id uuid default gen_random_uuid() not null,
     journey_id text not null,
@@ -826,6 +986,22 @@ create table public.messages (
 alter table public.messages enable row level security;
 CREATE INDEX messages_user_id ON public.messages USING btree (user_id, created_at);
 grant all on table public.messages to service_role;
+
+create table public.oauth_connections (
+    id uuid default gen_random_uuid() not null,
+    manager_id uuid not null,
+    provider text not null,
+    access_token text,
+    connected boolean default true not null,
+    created_at timestamp with time zone default now() not null,
+    updated_at timestamp with time zone default now() not null,
+    constraint oauth_connections_manager_id_provider_key UNIQUE (manager_id, provider),
+    constraint oauth_connections_pkey PRIMARY KEY (id),
+    constraint oauth_connections_provider_check CHECK ((provider = ANY (ARRAY['google_ads'::text, 'meta_ads'::text, 'ga4'::text])))
+);
+alter table public.oauth_connections enable row level security;
+CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.oauth_connections FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+grant all on table public.oauth_connections to service_role;
 
 create table public.plan_configs (
     plan text not null,
@@ -966,7 +1142,7 @@ create table public.user_roles (
     user_id uuid not null,
     role text not null,
     constraint user_roles_pkey PRIMARY KEY (id),
-    constraint user_roles_role_check CHECK ((role = ANY (ARRAY['admin'::text, 'user'::text]))),
+    constraint user_roles_role_check CHECK ((role = ANY (ARRAY['admin'::text, 'user'::text, 'manager'::text, 'client'::text]))),
     constraint user_roles_user_id_role_key UNIQUE (user_id, role)
 );
 alter table public.user_roles enable row level security;
@@ -986,6 +1162,38 @@ create table public.weekly_plans (
 alter table public.weekly_plans enable row level security;
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.weekly_plans FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 grant all on table public.weekly_plans to service_role;
+
+create table public.whatsapp_connections (
+    id uuid default gen_random_uuid() not null,
+    agency_id uuid not null,
+    client_id uuid,
+    provider text default 'evolution'::text not null,
+    instance_name text,
+    instance_id text,
+    status text default 'pending'::text not null,
+    connected_at timestamp with time zone,
+    created_at timestamp with time zone default now() not null,
+    updated_at timestamp with time zone default now() not null,
+    first_connected_at timestamp with time zone,
+    whatsapp_instance_id uuid,
+    constraint whatsapp_connections_agency_and_client UNIQUE NULLS NOT DISTINCT (agency_id, client_id),
+    constraint whatsapp_connections_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.client_manager_links(client_user_id) ON DELETE CASCADE,
+    constraint whatsapp_connections_instance FOREIGN KEY (whatsapp_instance_id) REFERENCES public.whatsapp_instances(id),
+    constraint whatsapp_connections_pkey PRIMARY KEY (id),
+    constraint whatsapp_connections_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'connected'::text, 'disconnected'::text])))
+);
+alter table public.whatsapp_connections enable row level security;
+CREATE INDEX whatsapp_connections_client ON public.whatsapp_connections USING btree (client_id);
+CREATE UNIQUE INDEX whatsapp_connections_whatsapp_instance ON public.whatsapp_connections USING btree (whatsapp_instance_id);
+CREATE TRIGGER forget_connection AFTER DELETE ON public.whatsapp_connections FOR EACH ROW EXECUTE FUNCTION messaging.forget_connection();
+CREATE TRIGGER guard_connection BEFORE INSERT OR UPDATE OF agency_id, whatsapp_instance_id, first_connected_at ON public.whatsapp_connections FOR EACH ROW EXECUTE FUNCTION messaging.guard_connection();
+CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.whatsapp_connections FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+create policy roleta_sees_own on public.whatsapp_connections as permissive for select to authenticated using (((( SELECT messaging.caller() AS caller) = agency_id) OR (( SELECT messaging.caller() AS caller) = client_id)));
+grant all on table public.whatsapp_connections to service_role;
+grant select on table public.whatsapp_connections to authenticated;
+comment on column public.whatsapp_connections.status is 'pending (never open yet), connected, disconnected. Follows the instance.';
+comment on column public.whatsapp_connections.first_connected_at is 'When it was open for the first time; null: the pairing was never finished, and the agency''s number speaks.';
+comment on column public.whatsapp_connections.whatsapp_instance_id is 'The number at the provider, with its pace.';
 
 create table public.whatsapp_instances (
     id uuid default gen_random_uuid() not null,
@@ -1009,7 +1217,9 @@ create table public.whatsapp_instances (
     previous_webhook_token_hash bytea,
     last_health_check timestamp with time zone,
     last_disconnected_at timestamp with time zone,
+    evolution_instance_name text,
     constraint whatsapp_instances_default_is_house CHECK (((NOT is_default) OR ((agency_id IS NULL) AND in_pool))),
+    constraint whatsapp_instances_evolution_name CHECK (((provider <> 'evolution'::text) OR (evolution_instance_name IS NOT NULL))),
     constraint whatsapp_instances_halt_has_time CHECK (((halted_reason IS NULL) = (halted_at IS NULL))),
     constraint whatsapp_instances_pkey PRIMARY KEY (id),
     constraint whatsapp_instances_provider_known CHECK ((provider = ANY (ARRAY['zapi'::text, 'evolution'::text]))),
@@ -1021,7 +1231,9 @@ alter table public.whatsapp_instances enable row level security;
 CREATE INDEX whatsapp_instances_previous_webhook_token ON public.whatsapp_instances USING btree (previous_webhook_token_hash) WHERE (previous_webhook_token_hash IS NOT NULL);
 CREATE INDEX whatsapp_instances_webhook_token ON public.whatsapp_instances USING btree (webhook_token_hash);
 CREATE INDEX whatsapp_instances_zapi_instance_id ON public.whatsapp_instances USING btree (zapi_instance_id);
+CREATE UNIQUE INDEX whatsapp_instances_evolution_name_once ON public.whatsapp_instances USING btree (evolution_instance_name);
 CREATE UNIQUE INDEX whatsapp_instances_one_default ON public.whatsapp_instances USING btree (is_default) WHERE is_default;
+CREATE TRIGGER follow_channel AFTER UPDATE OF status ON public.whatsapp_instances FOR EACH ROW WHEN (((new.provider = 'evolution'::text) AND (old.status IS DISTINCT FROM new.status))) EXECUTE FUNCTION messaging.follow_channel();
 CREATE TRIGGER follow_fitness AFTER UPDATE ON public.whatsapp_instances REFERENCING OLD TABLE AS before_change NEW TABLE AS after_change FOR EACH STATEMENT EXECUTE FUNCTION messaging.follow_fitness();
 CREATE TRIGGER follow_instances AFTER INSERT ON public.whatsapp_instances REFERENCING NEW TABLE AS entered FOR EACH STATEMENT EXECUTE FUNCTION messaging.follow_instances();
 CREATE TRIGGER follow_pool_membership AFTER INSERT OR DELETE OR UPDATE OF in_pool, agency_id ON public.whatsapp_instances FOR EACH STATEMENT EXECUTE FUNCTION messaging.follow_pool();
@@ -1060,6 +1272,65 @@ comment on column public.whatsapp_instances.webhook_token_hash is 'sha256 of the
 comment on column public.whatsapp_instances.previous_webhook_token_hash is 'The secret before the last rotation, accepted until cleared.';
 comment on column public.whatsapp_instances.last_health_check is 'When the provider was last asked for the state of this number.';
 comment on column public.whatsapp_instances.last_disconnected_at is 'When this number was last seen to lose its phone.';
+comment on column public.whatsapp_instances.evolution_instance_name is 'What Evolution API calls this number: adscape_… (an agency) or adscape_c_… (a client).';
+
+create table public.whatsapp_report_logs (
+    id uuid default gen_random_uuid() not null,
+    agency_id uuid not null,
+    client_id uuid not null,
+    sent_at timestamp with time zone default now() not null,
+    period_start date,
+    period_end date,
+    status text not null,
+    error_message text,
+    report_period_type text,
+    message_id bigint,
+    spoken_by text,
+    sent_from text,
+    dedupe_key text,
+    constraint whatsapp_report_logs_pkey PRIMARY KEY (id),
+    constraint whatsapp_report_logs_spoken_by CHECK ((spoken_by = ANY (ARRAY['client'::text, 'agency'::text]))),
+    constraint whatsapp_report_logs_status_check CHECK ((status = ANY (ARRAY['success'::text, 'error'::text])))
+);
+alter table public.whatsapp_report_logs enable row level security;
+CREATE INDEX whatsapp_report_logs_client ON public.whatsapp_report_logs USING btree (agency_id, client_id, sent_at);
+CREATE UNIQUE INDEX whatsapp_report_logs_once ON public.whatsapp_report_logs USING btree (agency_id, dedupe_key) WHERE (dedupe_key IS NOT NULL);
+create policy roleta_sees_own on public.whatsapp_report_logs as permissive for select to authenticated using (((( SELECT messaging.caller() AS caller) = agency_id) OR (( SELECT messaging.caller() AS caller) = client_id)));
+grant all on table public.whatsapp_report_logs to service_role;
+grant select on table public.whatsapp_report_logs to authenticated;
+comment on column public.whatsapp_report_logs.dedupe_key is 'What could not be enqueued is logged once under the key that its message would have had.';
+
+create table public.whatsapp_report_settings (
+    id uuid default gen_random_uuid() not null,
+    agency_id uuid not null,
+    client_id uuid not null,
+    metrics jsonb default '{}'::jsonb not null,
+    include_comparison boolean default true not null,
+    frequency text default 'manual'::text not null,
+    weekday integer,
+    send_time time without time zone default '09:00:00'::time without time zone not null,
+    phone_number text,
+    is_active boolean default false not null,
+    report_period_type text default 'last_7_days'::text not null,
+    created_at timestamp with time zone default now() not null,
+    updated_at timestamp with time zone default now() not null,
+    month_day integer,
+    scheduled_since timestamp with time zone,
+    constraint whatsapp_report_settings_agency_id_client_id_key UNIQUE (agency_id, client_id),
+    constraint whatsapp_report_settings_client FOREIGN KEY (client_id) REFERENCES public.client_manager_links(client_user_id) ON DELETE CASCADE,
+    constraint whatsapp_report_settings_frequency_check CHECK ((frequency = ANY (ARRAY['daily'::text, 'weekly'::text, 'monthly'::text, 'manual'::text]))),
+    constraint whatsapp_report_settings_month_day CHECK (((month_day >= 1) AND (month_day <= 31))),
+    constraint whatsapp_report_settings_pkey PRIMARY KEY (id),
+    constraint whatsapp_report_settings_report_period_type_check CHECK ((report_period_type = ANY (ARRAY['yesterday'::text, 'last_7_days'::text, 'last_30_days'::text, 'this_month'::text, 'last_month'::text]))),
+    constraint whatsapp_report_settings_weekday_check CHECK (((weekday >= 0) AND (weekday <= 6)))
+);
+alter table public.whatsapp_report_settings enable row level security;
+CREATE INDEX whatsapp_report_settings_by_client ON public.whatsapp_report_settings USING btree (client_id);
+CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.whatsapp_report_settings FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+create policy roleta_sees_own on public.whatsapp_report_settings as permissive for select to authenticated using (((( SELECT messaging.caller() AS caller) = agency_id) OR (( SELECT messaging.caller() AS caller) = client_id)));
+grant all on table public.whatsapp_report_settings to service_role;
+grant select on table public.whatsapp_report_settings to authenticated;
+comment on column public.whatsapp_report_settings.scheduled_since is 'Since when these times hold: a moment that had passed before is not made up for. Null: always.';
 
 create table public.zapi_message_dedup (
     message_id text not null,
@@ -1090,6 +1361,81 @@ create table roleta_migrations.created_objects (
 );
 -- seen by its owner only
 comment on table roleta_migrations.created_objects is 'What each migration created (previous is null) or changed (previous holds what was there); drop_created undoes it.';
+
+CREATE OR REPLACE FUNCTION messaging.accept_agency_event(p_instance_id uuid, p_event_key text, p_kind text, p_payload jsonb, p_phone text DEFAULT NULL::text, p_text text DEFAULT NULL::text, p_message_kind text DEFAULT NULL::text, p_happened_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_from_me boolean DEFAULT false, p_command text DEFAULT NULL::text, p_receipt text DEFAULT NULL::text, p_receipt_ids text[] DEFAULT '{}'::text[], p_error text DEFAULT NULL::text, p_lid text DEFAULT NULL::text)
+ RETURNS TABLE(event_id bigint, is_new boolean, opted text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_agency uuid;
+    v_phone text := p_phone;
+    v_key text;
+    v_id text;
+begin
+    select i.agency_id into v_agency
+    from public.whatsapp_instances as i
+    where i.id = p_instance_id and i.agency_id is not null;
+    if not found then
+        raise exception using errcode = 'WP002', message = 'there is no number of an agency with this id';
+    end if;
+    if p_phone like '%@lid' then
+        select l.phone into v_phone from messaging.person_lids as l where l.lid = p_phone and l.agency_id = v_agency;
+    end if;
+    v_key := substring(messaging.phone_key(v_phone) from '^[0-9]{8,15}$');
+    if p_kind = 'message' then
+        perform pg_advisory_xact_lock(hashtextextended('roleta.person.' || v_agency || ':' || v_key, 0));
+    end if;
+
+    insert into messaging.inbound_events (
+        instance_id, event_key, kind, phone, text, message_kind, ignored_reason, payload, happened_at, received_at, processed_at
+    )
+    values (
+        p_instance_id, p_event_key, p_kind, coalesce(v_phone, p_phone), p_text, p_message_kind,
+        case when p_kind = 'message' then case when p_from_me then 'own_message' else 'agency_number' end end,
+        p_payload, p_happened_at, messaging.clock(), messaging.clock()
+    )
+    on conflict do nothing
+    returning id into event_id;
+    is_new := event_id is not null;
+    if not is_new then
+        -- Told again, perhaps because what should have followed failed: what it did is said once more.
+        select e.id, case e.command when 'stop' then 'out' when 'start' then 'in' end
+        into event_id, opted
+        from messaging.inbound_events as e
+        where e.instance_id = p_instance_id and e.event_key = p_event_key;
+        return next;
+        return;
+    end if;
+
+    if p_receipt is not null then
+        foreach v_id in array p_receipt_ids loop
+            perform messaging.apply_receipt(p_instance_id, v_id, p_receipt, p_happened_at, p_error);
+        end loop;
+    end if;
+    if p_lid is not null and messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$' and p_phone not like '%@lid' then
+        insert into messaging.person_lids as l (agency_id, lid, phone, phone_key, seen_at)
+        values (v_agency, p_lid, p_phone, messaging.phone_key(p_phone), messaging.clock())
+        on conflict (lid, agency_id) do update
+        set phone = excluded.phone, phone_key = excluded.phone_key, seen_at = excluded.seen_at
+        where l.phone <> excluded.phone or l.seen_at < excluded.seen_at - interval '1 day';
+    end if;
+    if p_kind = 'message' and not p_from_me and v_key is not null then
+        if p_command = 'stop' then
+            opted := case when messaging.opt_out(v_agency, v_key, p_text) then 'out' end;
+        elsif p_command = 'start' then
+            opted := case when messaging.opt_in(v_agency, v_key) then 'in' end;
+        end if;
+        update messaging.inbound_events as e set command = p_command where e.id = event_id and opted is not null;
+    end if;
+    return next;
+end
+$function$;
+grant execute on function messaging.accept_agency_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,boolean,text,text,text[],text,text) to service_role;
+comment on function messaging.accept_agency_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,boolean,text,text,text[],text,text) is 'Stores an authentic event of an agency''s number once and applies it: receipts, and stop or start for the whole agency (opted: what that changed).
+Nobody answers what is said there. is_new false: a repeat, which changes nothing.';
 
 CREATE OR REPLACE FUNCTION messaging.accept_event(p_instance_id uuid, p_event_key text, p_kind text, p_payload jsonb, p_phone text DEFAULT NULL::text, p_text text DEFAULT NULL::text, p_message_kind text DEFAULT NULL::text, p_happened_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_ignored_reason text DEFAULT NULL::text, p_receipt text DEFAULT NULL::text, p_receipt_ids text[] DEFAULT '{}'::text[], p_error text DEFAULT NULL::text, p_error_class text DEFAULT NULL::text, p_debounce_s double precision DEFAULT 2, p_lid text DEFAULT NULL::text, p_command text DEFAULT NULL::text, p_takeover_s double precision DEFAULT NULL::double precision, p_media_url text DEFAULT NULL::text)
  RETURNS TABLE(event_id bigint, is_new boolean, ignored_reason text)
@@ -1279,6 +1625,53 @@ $function$;
 -- executed by its owner only
 comment on function messaging.activate_customer(uuid,text,text,text,text,text,text) is 'Makes a profile active under a plan and gives it a seat where it has none; the number, or null where none has room.';
 
+CREATE OR REPLACE FUNCTION messaging.add_client(p_agency_id uuid, p_client_id uuid, p_client_email text, p_client_label text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_label text := messaging.client_label_of(p_client_label);
+begin
+    perform messaging.require(p_client_id is not null, 'a client has a login: name it');
+    if not exists (
+        select from public.user_roles as r where r.user_id = p_agency_id and r.role::text in ('manager', 'admin')
+    ) then
+        raise exception using errcode = 'WP007', message = 'only a manager of an agency may do this';
+    end if;
+    -- A manager's own login would let the agency's tables mix; nobody links it to another one.
+    if exists (
+        select from public.user_roles as r where r.user_id = p_client_id and r.role::text in ('manager', 'admin')
+    ) then
+        raise exception using errcode = 'WP004', message = 'this login is a manager''s: a client needs one of its own';
+    end if;
+    -- One behind the other, also where an adopted table lacks the constraint that makes the second fail.
+    perform pg_advisory_xact_lock(hashtextextended('roleta.client.' || p_client_id::text, 0));
+    begin
+        if exists (select from public.client_manager_links as l where l.client_user_id = p_client_id) then
+            raise unique_violation;
+        end if;
+        insert into public.client_manager_links (client_user_id, manager_id, client_label, client_email)
+        values (p_client_id, p_agency_id, v_label, lower(btrim(p_client_email)));
+    exception
+        when unique_violation then
+            raise exception using errcode = 'WP004', message = 'there is a client with this e-mail already';
+    end;
+    begin
+        if not exists (select from public.user_roles as r where r.user_id = p_client_id and r.role::text = 'client') then
+            insert into public.user_roles (user_id, role) values (p_client_id, 'client');
+        end if;
+    exception
+        -- An adopted project whose roles know no client: the link alone says what a client sees.
+        when invalid_text_representation or check_violation then null;
+    end;
+end
+$function$;
+grant execute on function messaging.add_client(uuid,uuid,text,text) to service_role;
+comment on function messaging.add_client(uuid,uuid,text,text) is 'Links a login that was made for this agency to it, with the role of a client. WP004 where it is linked already. For the service alone: whoever
+calls it has made sure whose login this is.';
+
 CREATE OR REPLACE FUNCTION messaging.add_customer(p_name text, p_phone text, p_email text)
  RETURNS uuid
  LANGUAGE plpgsql
@@ -1344,6 +1737,82 @@ end
 $function$;
 grant execute on function messaging.add_instance(text,text,text,text,text,text,integer,bytea) to service_role;
 comment on function messaging.add_instance(text,text,text,text,text,text,integer,bytea) is 'A new Z-API number in the pool, active; the first one becomes the default.';
+
+CREATE OR REPLACE FUNCTION messaging.agency_connections(p_search text DEFAULT NULL::text)
+ RETURNS TABLE(client_id uuid, client_label text, client_email text, is_demo boolean, connection_id uuid, instance_id uuid, instance_name text, status text, phone_number text, connected_at timestamp with time zone, first_connected_at timestamp with time zone, last_disconnected_at timestamp with time zone, instance_status text, halted_reason text, waiting bigint, pairing_state text, speaks_for text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_agency uuid := messaging.require_manager();
+    v_agency_speaks boolean;
+    -- Typed by a person: nothing in it is a pattern.
+    v_like text := '%' || replace(replace(replace(btrim(p_search), '\', '\\'), '%', '\%'), '_', '\_') || '%';
+begin
+    v_agency_speaks := exists (
+        select from public.whatsapp_connections as c
+        where c.agency_id = v_agency and c.client_id is null and c.first_connected_at is not null
+    );
+    return query
+    select
+        w.client_id, w.client_label, w.client_email, w.is_demo, c.id, c.whatsapp_instance_id, c.instance_name,
+        case when c.id is null then 'none' else messaging.connection_status(c.status) end,
+        i.phone_number, c.connected_at, c.first_connected_at, i.last_disconnected_at, i.status, i.halted_reason,
+        (
+            select count(*) from messaging.outbox as o
+            where
+                o.instance_id = i.id and o.agency_id is not null
+                and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+        ),
+        case
+            when p.pairing_state in ('connecting', 'waiting_for_scan') and p.limit_at <= messaging.clock() then 'expired'
+            else p.pairing_state
+        end,
+        case
+            when c.first_connected_at is not null then case when w.client_id is null then 'agency' else 'client' end
+            when v_agency_speaks then 'agency'
+        end
+    from (
+        select null::uuid as client_id, s.agency_name as client_label, null::text as client_email, false as is_demo
+        from (values (1)) as one (row)
+        left join public.agency_settings as s on s.agency_id = v_agency
+        union all
+        select l.client_user_id, l.client_label, l.client_email, l.is_demo
+        from public.client_manager_links as l
+        where
+            l.manager_id = v_agency
+            and (coalesce(btrim(p_search), '') = '' or l.client_label ilike v_like or l.client_email ilike v_like)
+    ) as w
+    left join public.whatsapp_connections as c on c.agency_id = v_agency and c.client_id is not distinct from w.client_id
+    left join public.whatsapp_instances as i on c.whatsapp_instance_id = i.id
+    left join messaging.pairings as p on i.id = p.instance_id
+    order by w.client_id is not null, lower(w.client_label), w.client_id;
+end
+$function$;
+grant execute on function messaging.agency_connections(text) to authenticated;
+comment on function messaging.agency_connections(text) is 'The agency itself (client_id null), then its clients by label, each with its connection, its number and who speaks for it; p_search narrows the clients.';
+
+CREATE OR REPLACE FUNCTION messaging.agency_time_zone(p_agency_id uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_zone text;
+begin
+    select a.time_zone into v_zone from public.agency_settings as a where a.agency_id = p_agency_id;
+    perform messaging.clock() at time zone v_zone;
+    return coalesce(v_zone, 'America/Sao_Paulo');
+exception
+    -- One agency's nonsense must not keep the others' reports.
+    when invalid_parameter_value then
+        return 'America/Sao_Paulo';
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.agency_time_zone(uuid) is 'The agency''s time zone; São Paulo''s where it set none, or none that is known.';
 
 CREATE OR REPLACE FUNCTION messaging.apply_checkout(p_event_id text, p_type text, p_created_at timestamp with time zone, p_checkout_id text, p_subscription_id text, p_customer_id text, p_payment text, p_name text, p_phone text, p_email text, p_plan text, p_texts jsonb, p_enqueued_by text, p_strategy text DEFAULT 'random'::text)
  RETURNS TABLE(is_new boolean, outcome text, profile_id uuid, instance_id uuid, no_room boolean, message_id bigint)
@@ -1665,6 +2134,19 @@ $function$;
 comment on function messaging.apply_turn(uuid,bigint[],timestamp with time zone,jsonb) is 'What an answered turn means for the app: history, rating, confirmation, a session that begins, journeys paused, trial, do-not-disturb, what was left unsaid,
 and whether the conversation is open.';
 
+CREATE OR REPLACE FUNCTION messaging.ask_health_soon(p_instance_id uuid, p_not_within_s double precision DEFAULT 0)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    update public.whatsapp_instances as i
+    set last_health_check = null
+    where i.id = p_instance_id and i.last_health_check <= messaging.clock() - make_interval(secs => p_not_within_s)
+$function$;
+grant execute on function messaging.ask_health_soon(uuid,double precision) to service_role;
+comment on function messaging.ask_health_soon(uuid,double precision) is 'The provider is asked for the number''s state by the very next look, unless it was asked within so many seconds: an event wakes us, the state decides.';
+
 CREATE OR REPLACE FUNCTION messaging.audit_findings(p_limit integer DEFAULT 100)
  RETURNS TABLE(finding text, evidence jsonb)
  LANGUAGE sql
@@ -1676,8 +2158,38 @@ $function$;
 grant execute on function messaging.audit_findings(integer) to service_role;
 comment on function messaging.audit_findings(integer) is 'The audit views'' findings for a caller without rights on the tables: none, or something is wrong.';
 
+CREATE OR REPLACE FUNCTION messaging.balance_alerts(p_client_id uuid)
+ RETURNS TABLE(ad_account_id text, account_name text, alert_id uuid, threshold_value numeric, is_active boolean, recipient_phone text, last_triggered_at timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_agency uuid := messaging.require_client(p_client_id);
+begin
+    return query
+    select
+        coalesce(c.ad_account_id, a.ad_account_id)::text, c.account_name::text, a.id, a.threshold_value::numeric, coalesce(a.is_active, false),
+        a.recipient_phone::text, a.last_triggered_at
+    from (
+        select n.ad_account_id, max(n.account_name) as account_name
+        from public.client_ad_accounts as n
+        where n.client_id = p_client_id and n.provider::text in ('meta_ads', 'meta')
+        group by n.ad_account_id
+    ) as c
+    full join (
+        select x.* from public.account_balance_alerts as x
+        where x.agency_id = v_agency and x.client_id is not distinct from p_client_id
+    ) as a on c.ad_account_id = a.ad_account_id
+    order by lower(c.account_name) nulls last, 1;
+end
+$function$;
+grant execute on function messaging.balance_alerts(uuid) to authenticated;
+comment on function messaging.balance_alerts(uuid) is 'A row for each Meta account of one''s own client, with its alert where there is one (alert_id). WP007 for no manager, WP002 for another
+agency''s client.';
+
 CREATE OR REPLACE FUNCTION messaging.begin_attempt(p_message_id bigint, p_lease_token uuid, p_worker text)
- RETURNS TABLE(attempt_id bigint, refusal text, instance_id uuid, instance_name text, provider text, zapi_instance_id text, zapi_token text, zapi_client_token text, phone text, content jsonb, purpose text, write_within_s double precision, send_timeout_s double precision)
+ RETURNS TABLE(attempt_id bigint, refusal text, instance_id uuid, instance_name text, provider text, zapi_instance_id text, zapi_token text, zapi_client_token text, evolution_instance_name text, phone text, content jsonb, purpose text, write_within_s double precision, send_timeout_s double precision)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -1767,8 +2279,8 @@ begin
     );
 
     select
-        i.name, i.provider, i.zapi_instance_id, i.zapi_token, i.zapi_client_token
-    into instance_name, provider, zapi_instance_id, zapi_token, zapi_client_token
+        i.name, i.provider, i.zapi_instance_id, i.zapi_token, i.zapi_client_token, i.evolution_instance_name
+    into instance_name, provider, zapi_instance_id, zapi_token, zapi_client_token, evolution_instance_name
     from public.whatsapp_instances as i
     where i.id = v_message.instance_id;
     phone := v_message.phone;
@@ -1780,6 +2292,98 @@ end
 $function$;
 grant execute on function messaging.begin_attempt(bigint,uuid,text) to service_role;
 comment on function messaging.begin_attempt(bigint,uuid,text) is 'leased -> sending: commits "we are about to send", fenced by the lease. Gives what the send needs, or a refusal and the message back to its queue.';
+
+CREATE OR REPLACE FUNCTION messaging.begin_connection(p_client_id uuid)
+ RETURNS TABLE(connection_id uuid, instance_id uuid, instance_name text, was_connected boolean, left_over boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_agency uuid := messaging.require_client(p_client_id);
+    v_now timestamptz := messaging.clock();
+    v_instance public.whatsapp_instances;
+    v_pairing messaging.pairings;
+begin
+    instance_name := messaging.connection_name(v_agency, p_client_id);
+    -- Two that begin at once are one behind the other.
+    perform pg_advisory_xact_lock(hashtextextended('roleta.connection.' || instance_name, 0));
+    -- Neither removed nor moved to another agency meanwhile.
+    perform from public.client_manager_links as l where l.client_user_id = p_client_id and l.manager_id = v_agency for share;
+    if p_client_id is not null and not found then
+        raise exception using errcode = 'WP002', message = 'there is no such client';
+    end if;
+    select c.id, c.whatsapp_instance_id into connection_id, instance_id
+    from public.whatsapp_connections as c
+    where c.agency_id = v_agency and c.client_id is not distinct from p_client_id
+    for no key update;
+
+    -- An adopted connection keeps its number, whatever that is called.
+    select i.* into v_instance
+    from public.whatsapp_instances as i
+    where i.id = instance_id or (instance_id is null and i.evolution_instance_name = instance_name)
+    for no key update;
+    if v_instance.status in ('paused', 'banned') then
+        raise exception using
+            errcode = 'WP004', message = format('this number is %s: its operator must resume it first', v_instance.status);
+    end if;
+    if v_instance.id is null then
+        insert into public.whatsapp_instances (
+            name, provider, evolution_instance_name, agency_id, in_pool, accepts_new, max_users, status
+        )
+        values (instance_name, 'evolution', instance_name, v_agency, false, false, 0, 'disconnected')
+        returning * into v_instance;
+    end if;
+    select p.* into v_pairing from messaging.pairings as p where p.instance_id = v_instance.id for no key update;
+    left_over := v_pairing.orphaned_at is not null;
+    if exists (
+        select from public.whatsapp_connections as c
+        where c.whatsapp_instance_id = v_instance.id and c.id is distinct from connection_id
+    ) or (v_instance.agency_id is distinct from v_agency and left_over) then
+        raise exception using
+            errcode = 'WP004', message = 'this number still serves another connection: try again in a minute';
+    elsif v_instance.agency_id is distinct from v_agency then
+        -- The client has moved to another agency, and nothing of the old connection is left.
+        update public.whatsapp_instances as i set agency_id = v_agency where i.id = v_instance.id;
+    end if;
+
+    if connection_id is null then
+        insert into public.whatsapp_connections (
+            agency_id, client_id, provider, instance_name, status, connected_at, whatsapp_instance_id
+        )
+        values (v_agency, p_client_id, 'evolution', v_instance.evolution_instance_name, 'pending', null, v_instance.id)
+        returning id into connection_id;
+    else
+        update public.whatsapp_connections as c
+        set
+            provider = 'evolution', whatsapp_instance_id = v_instance.id, instance_name = v_instance.evolution_instance_name,
+            status = case when c.status in ('pending', 'connected', 'disconnected') then c.status else 'pending' end
+        where c.id = connection_id;
+    end if;
+    instance_id := v_instance.id;
+    instance_name := v_instance.evolution_instance_name;
+    was_connected := v_instance.status = 'active';
+    perform messaging.mirror_connection(instance_id);
+
+    insert into messaging.pairings as p (instance_id, pairing_state, started_at, limit_at, looked_at, is_settled)
+    values (
+        instance_id, case when was_connected then 'connected' else 'connecting' end,
+        v_now, v_now + interval '5 minutes', v_now, was_connected
+    )
+    on conflict (instance_id) do update
+    set
+        pairing_state = excluded.pairing_state, started_at = excluded.started_at, limit_at = excluded.limit_at,
+        looked_at = excluded.looked_at, qr_code = null, pairing_code = null, qr_made_at = null, shown_at = null,
+        asked_at = null, detail = null, is_settled = excluded.is_settled
+    -- A second dialog joins the pairing that is under way.
+    where p.pairing_state not in ('connecting', 'waiting_for_scan') or p.limit_at <= v_now;
+    return next;
+end
+$function$;
+grant execute on function messaging.begin_connection(uuid) to authenticated;
+comment on function messaging.begin_connection(uuid) is 'none -> pending: the connection of a client (null: of the agency) and its number, made or found again, and a pairing begun. left_over: the
+provider''s side of an earlier connection must be removed first.';
 
 CREATE OR REPLACE FUNCTION messaging.books_this_month(p_user_id uuid, p_now timestamp with time zone)
  RETURNS boolean
@@ -1820,6 +2424,17 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.by_day(timestamp with time zone,interval,text) is 'The moment at which so much time has passed since p_from, not counting the quiet hours.';
+
+CREATE OR REPLACE FUNCTION messaging.caller()
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+    select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid
+$function$;
+grant execute on function messaging.caller() to authenticated;
+comment on function messaging.caller() is 'The person whose verified token this transaction runs under; null for a service.';
 
 CREATE OR REPLACE FUNCTION messaging.can_send(p_instance_id uuid)
  RETURNS boolean
@@ -1916,6 +2531,99 @@ $function$;
 grant execute on function messaging.cancel(text,text,boolean,bigint,text,text,uuid) to service_role;
 comment on function messaging.cancel(text,text,boolean,bigint,text,text,uuid) is 'draft, queued, held, leased -> withdrawn for one message, run, function or number; what has begun is left. Preview only counts.';
 
+CREATE OR REPLACE FUNCTION messaging.check_balance_alert(p_alert jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+declare
+    v_unknown text;
+begin
+    perform messaging.require(jsonb_typeof(p_alert) = 'object', 'alerts: a list of objects is needed');
+    select string_agg(left(k.name, 40), ', ' order by k.name) into v_unknown
+    from jsonb_object_keys(p_alert) as k (name)
+    where k.name not in ('ad_account_id', 'threshold_value', 'is_active', 'recipient_phone');
+    perform messaging.require(v_unknown is null, 'alerts: unknown fields: ' || v_unknown);
+    perform messaging.require(
+        coalesce(p_alert -> 'ad_account_id', 'null')::text ~ '^"[A-Za-z0-9_-]{1,64}"$', 'ad_account_id: the id of an account is needed'
+    );
+    perform messaging.require(
+        case
+            when not p_alert ? 'threshold_value' then true
+            when jsonb_typeof(p_alert -> 'threshold_value') = 'number'
+                then (p_alert ->> 'threshold_value')::numeric between 0 and 999999999999.99
+            else false
+        end,
+        'threshold_value: must be an amount of 0 or more'
+    );
+    perform messaging.require(jsonb_typeof(coalesce(p_alert -> 'is_active', 'true')) = 'boolean', 'is_active: must be true or false');
+    perform messaging.require(
+        coalesce(p_alert -> 'recipient_phone', 'null')::text ~ '^(null|""|"[0-9]{10,15}")$',
+        'recipient_phone: must be 10 to 15 digits, with area code'
+    );
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.check_balance_alert(jsonb) is 'WP003 with the name of the first field that is wrong, a colon, and what it must be.';
+
+CREATE OR REPLACE FUNCTION messaging.check_report_settings(p_settings jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+declare
+    v_names text[] := array[
+        'metrics', 'include_comparison', 'frequency', 'weekday', 'month_day', 'send_time', 'phone_number', 'is_active', 'report_period_type'
+    ];
+    v_metrics text[] := array[
+        'investment', 'revenue', 'roas', 'cpa', 'cpc', 'cpm', 'clicks', 'impressions', 'ctr', 'conversions', 'leads', 'messages'
+    ];
+    v_unknown text;
+begin
+    perform messaging.require(jsonb_typeof(p_settings) = 'object', 'settings: an object is needed');
+    select string_agg(left(k.name, 40), ', ' order by k.name) into v_unknown
+    from jsonb_object_keys(p_settings) as k (name) where not k.name = any(v_names);
+    perform messaging.require(v_unknown is null, 'settings: unknown fields: ' || v_unknown);
+
+    if p_settings ? 'metrics' then
+        perform messaging.require(jsonb_typeof(p_settings -> 'metrics') = 'object', 'metrics: an object of switches is needed');
+        select string_agg(left(e.key, 40), ', ' order by e.key) into v_unknown
+        from jsonb_each(p_settings -> 'metrics') as e where not e.key = any(v_metrics) or jsonb_typeof(e.value) <> 'boolean';
+        perform messaging.require(v_unknown is null, 'metrics: no switch with true or false: ' || v_unknown);
+    end if;
+    perform messaging.require(
+        jsonb_typeof(coalesce(p_settings -> v.name, 'true')) = 'boolean', v.name || ': must be true or false'
+    ) from unnest(array['include_comparison', 'is_active']) as v (name);
+    perform messaging.require(
+        coalesce(p_settings ->> 'frequency', case when p_settings ? 'frequency' then '' else 'daily' end)
+        in ('daily', 'weekly', 'monthly', 'manual'),
+        'frequency: must be daily, weekly, monthly or manual'
+    );
+    perform messaging.require(
+        coalesce(p_settings -> 'weekday', '0')::text ~ '^[0-6]$', 'weekday: must be 0 (Sunday) to 6 (Saturday)'
+    );
+    perform messaging.require(
+        coalesce(p_settings -> 'month_day', '1')::text ~ '^([1-9]|[12][0-9]|3[01])$', 'month_day: must be 1 to 31'
+    );
+    perform messaging.require(
+        coalesce(p_settings -> 'send_time', '"09:00"')::text ~ '^"([01][0-9]|2[0-3]):[0-5][0-9]"$', 'send_time: must be a time such as 09:00'
+    );
+    perform messaging.require(
+        coalesce(p_settings -> 'phone_number', 'null')::text ~ '^(null|""|"[0-9]{10,15}")$',
+        'phone_number: must be 10 to 15 digits, with area code'
+    );
+    perform messaging.require(
+        coalesce(p_settings ->> 'report_period_type', case when p_settings ? 'report_period_type' then '' else 'yesterday' end)
+        in ('yesterday', 'last_7_days', 'last_30_days', 'this_month', 'last_month'),
+        'report_period_type: must be yesterday, last_7_days, last_30_days, this_month or last_month'
+    );
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.check_report_settings(jsonb) is 'WP003 with the name of the first field that is wrong, a colon, and what it must be.';
+
 CREATE OR REPLACE FUNCTION messaging.choose_meditation(p_key text, p_meditation_id text, p_category text, p_profile_id uuid)
  RETURNS TABLE(meditation_id text, title text, duration_seconds integer, audio_url text)
  LANGUAGE sql
@@ -1950,6 +2658,38 @@ $function$;
 grant execute on function messaging.choose_meditation(text,text,text,uuid) to service_role;
 comment on function messaging.choose_meditation(text,text,text,uuid) is 'The meditation named, else one of the category drawn by the key: first among those with an audio that the person did not get within 30 days.
 audio_url null: it has none. No row: there is no such meditation.';
+
+CREATE OR REPLACE FUNCTION messaging.choose_speaker(p_agency_id uuid, p_client_id uuid)
+ RETURNS TABLE(instance_id uuid, instance_name text, spoken_by text, reason text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        c.whatsapp_instance_id,
+        c.instance_name,
+        case when c.whatsapp_instance_id is not null then case when c.client_id is null then 'agency' else 'client' end end,
+        case
+            when c.whatsapp_instance_id is null then 'neither the client nor the agency has a number that was ever connected'
+            when c.client_id is not null then 'the client''s own number'
+            when p_client_id is null then 'the agency''s own number'
+            else 'the client has no number that was ever connected: the agency''s speaks'
+        end
+    from (values (1)) as one (row)
+    left join lateral (
+        select x.whatsapp_instance_id, x.instance_name, x.client_id
+        from public.whatsapp_connections as x
+        where
+            x.agency_id = p_agency_id and (x.client_id = p_client_id or x.client_id is null)
+            -- A pairing begun and never finished counts as none; one that was open and is down counts, and holds.
+            and x.first_connected_at is not null and x.whatsapp_instance_id is not null
+        order by x.client_id nulls last
+        limit 1
+    ) as c on true
+$function$;
+grant execute on function messaging.choose_speaker(uuid,uuid) to service_role;
+comment on function messaging.choose_speaker(uuid,uuid) is 'The client''s own number if it was ever open, else the agency''s (decisions.md B5), whatever its health: one that is down holds its messages.
+spoken_by null: nobody can speak.';
 
 CREATE OR REPLACE FUNCTION messaging.claim(p_worker text, p_limit integer DEFAULT 16)
  RETURNS TABLE(message_id bigint, instance_id uuid, instance_name text, lane text, lease_token uuid)
@@ -2135,6 +2875,21 @@ grant execute on function messaging.claim_turn(text,double precision) to service
 comment on function messaging.claim_turn(text,double precision) is 'One person whose messages wait and who has gone silent: everything unanswered, the number that was written to last, and what the answer must know. Leased;
 no row when nobody waits.';
 
+CREATE OR REPLACE FUNCTION messaging.client_label_of(p_label text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+    perform messaging.require(coalesce(btrim(p_label), '') <> '', 'client_label: must not be empty');
+    perform messaging.require(length(btrim(p_label)) <= 120, 'client_label: must have at most 120 characters');
+    return btrim(p_label);
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.client_label_of(text) is 'A client''s name, trimmed; WP003 where it is none.';
+
 CREATE OR REPLACE FUNCTION messaging.clock()
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -2204,6 +2959,36 @@ $function$;
 grant execute on function messaging.close_sessions(text,text) to service_role;
 comment on function messaging.close_sessions(text,text) is 'Closes what nobody ended and waits for no word: missed -> cancelled; abandoned -> no_show, or completed with five messages of the person and more.
 Idempotent; says how many of each.';
+
+CREATE OR REPLACE FUNCTION messaging.code_life()
+ RETURNS interval
+ LANGUAGE sql
+ IMMUTABLE
+RETURN '00:00:45'::interval;
+-- executed by its owner only
+comment on function messaging.code_life() is 'How long a code can be scanned; an older one is never shown.';
+
+CREATE OR REPLACE FUNCTION messaging.connection_name(p_agency_id uuid, p_client_id uuid)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+    select case
+        when p_client_id is null then 'adscape_' || left(replace(p_agency_id::text, '-', ''), 16)
+        else 'adscape_c_' || left(replace(p_client_id::text, '-', ''), 16)
+    end
+$function$;
+-- executed by its owner only
+comment on function messaging.connection_name(uuid,uuid) is 'The name of a number at Evolution API (seed B, "Logica de instance_name").';
+
+CREATE OR REPLACE FUNCTION messaging.connection_status(p_status text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+RETURN CASE WHEN (p_status = ANY (ARRAY['connected'::text, 'disconnected'::text])) THEN p_status ELSE 'pending'::text END;
+-- executed by its owner only
+comment on function messaging.connection_status(text) is 'What is said of a connection: an adopted row may hold another word, or none.';
 
 CREATE OR REPLACE FUNCTION messaging.contact(p_profile_id uuid)
  RETURNS TABLE(profile_id uuid, name text, phone text)
@@ -2324,6 +3109,103 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.draw_instance(text) is 'A number with room, uniformly at random (or, balanced, the emptier of two); null when there is none. Takes no lock.';
+
+CREATE OR REPLACE FUNCTION messaging.due_agency_report(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case
+        when not exists (select from public.client_manager_links as l where l.client_user_id = p_subject_id::uuid)
+            then 'the client was removed'
+    end
+$function$;
+-- executed by its owner only
+comment on function messaging.due_agency_report(text) is 'Still due while the client (the subject) is somebody''s.';
+
+CREATE OR REPLACE FUNCTION messaging.due_balance_alert(p_subject_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case
+        when not exists (select from public.account_balance_alerts as a where a.id = p_subject_id::uuid and a.is_active)
+            then 'the alert was switched off'
+        when exists (
+            select from public.account_balance_alerts as a
+            where
+                a.id = p_subject_id::uuid and a.client_id is not null
+                and not exists (
+                    select from public.client_manager_links as l where l.client_user_id = a.client_id and l.manager_id = a.agency_id
+                )
+        ) then 'the client was removed'
+    end
+$function$;
+-- executed by its owner only
+comment on function messaging.due_balance_alert(text) is 'Still due while the alert (the subject) is active, and its client the agency''s.';
+
+CREATE OR REPLACE FUNCTION messaging.due_balance_alerts()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    return (
+        select jsonb_build_object('alerts', coalesce(jsonb_agg(
+            jsonb_build_object(
+                'alert_id', a.id, 'agency_id', a.agency_id, 'agency_name', g.agency_name,
+                'client_id', a.client_id, 'client_label', l.client_label,
+                'ad_account_id', a.ad_account_id, 'account_name', n.account_name,
+                'threshold', coalesce(a.threshold_value, 0), 'phone', a.recipient_phone,
+                'rests', case
+                    when a.last_triggered_at > v_now - interval '24 hours' or m.accepted then 'triggered'
+                    when m.waiting then 'waiting'
+                    when m.refused then 'refused'
+                end,
+                'dedupe_key', format('balance:%s:%s', a.id, m.earlier),
+                'opted_out', messaging.has_opted_out(a.agency_id, 'balance_alert', a.recipient_phone),
+                'instance_id', s.instance_id, 'sent_from', s.instance_name, 'spoken_by', s.spoken_by
+            ) order by a.agency_id, a.client_id, a.ad_account_id
+        ), '[]'))
+        from public.account_balance_alerts as a
+        left join public.client_manager_links as l on a.client_id = l.client_user_id and a.agency_id = l.manager_id
+        left join public.agency_settings as g on a.agency_id = g.agency_id
+        left join lateral (
+            select max(c.account_name) as account_name
+            from public.client_ad_accounts as c
+            where c.client_id = a.client_id and c.ad_account_id = a.ad_account_id
+        ) as n on true
+        cross join lateral (
+            select
+                count(*) as earlier,
+                -- The effect that notes it may still have to be tried again.
+                bool_or(o.dispatch_state = 'accepted' and o.changed_at > v_now - interval '24 hours') as accepted,
+                -- What nobody settled for a day does not keep the next alert waiting for ever.
+                bool_or(
+                    o.dispatch_state in ('draft', 'queued', 'held', 'leased', 'sending')
+                    or (o.dispatch_state = 'unknown' and o.changed_at > v_now - interval '24 hours')
+                ) as waiting,
+                -- A phone that the provider refuses is not asked for every hour, unless it was changed.
+                bool_or(
+                    o.dispatch_state = 'rejected' and o.changed_at > v_now - interval '24 hours'
+                    and o.phone_key = any(messaging.written_keys(a.recipient_phone))
+                ) as refused
+            from messaging.outbox as o
+            where o.subject_id = a.id::text and o.purpose = 'balance_alert'
+        ) as m
+        cross join lateral messaging.choose_speaker(a.agency_id, a.client_id) as s
+        where a.is_active and (a.client_id is null or l.client_user_id is not null)
+    );
+end
+$function$;
+grant execute on function messaging.due_balance_alerts() to service_role;
+comment on function messaging.due_balance_alerts() is '{alerts: every active alert of an agency''s own clients}, with who speaks and the key of its next message. rests: why none is due: triggered (in the
+last 24 hours), waiting (its earlier message), refused (by the provider, in the last 24 hours).';
 
 CREATE OR REPLACE FUNCTION messaging.due_checkin(p_subject_id text)
  RETURNS text
@@ -2516,6 +3398,71 @@ $function$;
 -- executed by its owner only
 comment on function messaging.due_reactivation_missed(text) is 'Still due: null while the session (its id) is missed and not settled.';
 
+CREATE OR REPLACE FUNCTION messaging.due_reports(p_client_id uuid DEFAULT NULL::uuid, p_agency_id uuid DEFAULT NULL::uuid, p_forced boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    if p_forced then
+        perform messaging.require(p_client_id is not null, 'a report is forced for one client: name it');
+        return (
+            select jsonb_build_object('active', count(*), 'reports', coalesce(jsonb_agg(
+                messaging.report_as_of(
+                    l, messaging.report_setting(l.manager_id, l.client_user_id),
+                    (v_now at time zone messaging.agency_time_zone(l.manager_id))::date
+                )
+            ), '[]'))
+            from public.client_manager_links as l
+            where l.client_user_id = p_client_id and (p_agency_id is null or l.manager_id = p_agency_id)
+        );
+    end if;
+    return (
+        with active as materialized (
+            select
+                l as link,
+                s as setting
+            from public.whatsapp_report_settings as s
+            inner join public.client_manager_links as l on s.client_id = l.client_user_id and s.agency_id = l.manager_id
+            where
+                s.is_active and s.frequency::text in ('daily', 'weekly', 'monthly')
+                and (p_client_id is null or s.client_id = p_client_id) and (p_agency_id is null or s.agency_id = p_agency_id)
+        ), zones as materialized (
+            select
+                z.agency_id,
+                messaging.agency_time_zone(z.agency_id) as time_zone
+            from (select distinct (a.link).manager_id as agency_id from active as a) as z
+        ), dated as (
+            select
+                a.link,
+                messaging.report_date(
+                    (a.setting).frequency::text, (a.setting).weekday::integer, (a.setting).month_day,
+                    coalesce((a.setting).send_time::time, '09:00'),
+                    (a.setting).scheduled_since, z.time_zone, v_now
+                ) as local_date
+            from active as a
+            inner join zones as z on (a.link).manager_id = z.agency_id
+        )
+
+        select jsonb_build_object('active', (select count(*) from active), 'reports', coalesce(jsonb_agg(
+            messaging.report_as_of(
+                d.link, messaging.report_setting((d.link).manager_id, (d.link).client_user_id), d.local_date
+            ) order by (d.link).manager_id, (d.link).client_user_id
+        ), '[]'))
+        from dated as d
+        where
+            d.local_date is not null
+            and not messaging.report_was_enqueued((d.link).manager_id, (d.link).client_user_id, d.local_date)
+    );
+end
+$function$;
+grant execute on function messaging.due_reports(uuid,uuid,boolean) to service_role;
+comment on function messaging.due_reports(uuid,uuid,boolean) is '{active: how many settings run by themselves, reports: those that are due now and not enqueued yet (report_as_of)}, of one client or agency or of all.
+Forced: this client''s, whatever its settings say and whatever was sent today.';
+
 CREATE OR REPLACE FUNCTION messaging.due_schedule_renewal(p_subject_id text)
  RETURNS text
  LANGUAGE sql
@@ -2664,6 +3611,37 @@ AS $function$
 $function$;
 -- executed by its owner only
 comment on function messaging.due_weekly_report(text) is 'Still due while the profile (the subject) is active.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_agency_report(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.log_report(p_message_id, 'success')
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_agency_report(bigint) is 'Effect: the report stands in the log as a success.';
+
+CREATE OR REPLACE FUNCTION messaging.effect_balance_alert(p_message_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+    -- The caller holds the number. Who removes a client holds the alert and then wants its number: this waits for nobody, and is tried again.
+    perform from public.account_balance_alerts as a
+    where a.id = (select o.subject_id::uuid from messaging.outbox as o where o.id = p_message_id)
+    for no key update nowait;
+    update public.account_balance_alerts as a
+    set last_triggered_at = greatest(a.last_triggered_at, messaging.sent_at(o.id))
+    from messaging.outbox as o
+    where o.id = p_message_id and a.id = o.subject_id::uuid;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.effect_balance_alert(bigint) is 'Effect: the alert rests for 24 hours from when it was sent; what was not accepted changes nothing.';
 
 CREATE OR REPLACE FUNCTION messaging.effect_checkin(p_message_id bigint)
  RETURNS void
@@ -3017,6 +3995,33 @@ $function$;
 -- executed by its owner only
 comment on function messaging.empty_seats() is 'Trigger on profiles: truncate leaves nobody on any number.';
 
+CREATE OR REPLACE FUNCTION messaging.end_connection(p_client_id uuid)
+ RETURNS TABLE(instance_id uuid, instance_name text, withdrawn bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_connection record;
+begin
+    select o.* into v_connection from messaging.own_connection(p_client_id) as o;
+    if v_connection.connection_id is null then
+        return;
+    end if;
+    -- The trigger does the rest, for every door alike.
+    delete from public.whatsapp_connections as c where c.id = v_connection.connection_id;
+    if found then
+        instance_id := v_connection.instance_id;
+        instance_name := v_connection.instance_name;
+        withdrawn := v_connection.waiting;
+        return next;
+    end if;
+end
+$function$;
+grant execute on function messaging.end_connection(uuid) to authenticated;
+comment on function messaging.end_connection(uuid) is 'connected, pending, disconnected -> none, of exactly one client or the agency (bug 27); what waited there is withdrawn. No row: there was none.';
+
 CREATE OR REPLACE FUNCTION messaging.end_of_local_day(p_at timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -3225,7 +4230,7 @@ AS $function$
 declare
     v_now timestamptz := messaging.clock();
 begin
-    perform messaging.require(jsonb_typeof(p_people) = 'array', 'expected_times takes a list of {profile_id, purpose, time_zone?}');
+    perform messaging.require(jsonb_typeof(p_people) = 'array', 'expected_times takes a list of {profile_id or instance_id, purpose, time_zone?}');
     return query
     with asked as (
         select
@@ -3233,7 +4238,7 @@ begin
             r.lane,
             r.quiet_hours,
             coalesce(e.value ->> 'time_zone', 'America/Sao_Paulo') as time_zone,
-            messaging.resolve_instance((e.value ->> 'profile_id')::uuid) as instance_id
+            messaging.resolve_instance((e.value ->> 'profile_id')::uuid, null, (e.value ->> 'instance_id')::uuid) as instance_id
         from jsonb_array_elements(p_people) with ordinality as e
         left join messaging.purposes as r on r.purpose = e.value ->> 'purpose'
     ), numbers as (
@@ -3278,8 +4283,8 @@ begin
 end
 $function$;
 grant execute on function messaging.expected_times(jsonb) to service_role;
-comment on function messaging.expected_times(jsonb) is 'For people who would get a message now, in that order: the number that would write, and when (messaging.forecast, before there is a
-message). Null while the number is down or everything is paused.';
+comment on function messaging.expected_times(jsonb) is 'For people who would get a message now, in that order: the number that would write (instance_id: this one), and when (messaging.forecast,
+before there is a message). Null while the number is down or everything is paused.';
 
 CREATE OR REPLACE FUNCTION messaging.expire_due(p_limit integer DEFAULT 1000)
  RETURNS integer
@@ -3738,6 +4743,33 @@ $function$;
 -- executed by its owner only
 comment on function messaging.follow_attempt(messaging.attempts,numeric) is 'Moves the slot after an attempt has ended: a paced one by a gap drawn now, a reply by a little within its bound.';
 
+CREATE OR REPLACE FUNCTION messaging.follow_channel()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+    -- Whoever holds the connection meanwhile mirrors it itself, after it has locked the number.
+    perform from public.whatsapp_connections as c where c.whatsapp_instance_id = new.id for no key update skip locked;
+    if found then
+        perform messaging.mirror_connection(new.id);
+    end if;
+    update messaging.pairings as p
+    set
+        pairing_state = case when new.status = 'active' then 'connected' else 'ended' end,
+        qr_code = null, pairing_code = null, detail = null, is_settled = true
+    where p.instance_id = new.id
+        and (
+            (new.status = 'active' and p.pairing_state <> 'connected')
+            or (new.status <> 'active' and p.pairing_state = 'connected')
+        );
+    return null;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.follow_channel() is 'Trigger on whatsapp_instances: a number that opens or closes takes its connection and its pairing along.';
+
 CREATE OR REPLACE FUNCTION messaging.follow_fitness()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3919,6 +4951,52 @@ grant execute on function messaging.forecast(bigint) to service_role;
 comment on function messaging.forecast(bigint) is 'When a queued message or a draft should leave: the slot, what goes before it and when that may, a mean gap for each, and its nights.
 Null when only a person or the provider can say.';
 
+CREATE OR REPLACE FUNCTION messaging.forget_connection()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_instance public.whatsapp_instances;
+begin
+    if old.whatsapp_instance_id is null then
+        return null;
+    end if;
+    perform messaging.sign_change('end_connection', 'the number was disconnected on purpose');
+    v_instance := messaging.lock_instance(old.whatsapp_instance_id);
+    -- Whoever enqueues here is before us, and is seen below, or after us, and sees that it is over.
+    perform from messaging.senders as s where s.instance_id = v_instance.id for no key update;
+    if v_instance.status = 'active' then
+        update public.whatsapp_instances as i
+        set status = 'disconnected', last_disconnected_at = messaging.clock()
+        where i.id = v_instance.id;
+    end if;
+    perform messaging.withdraw_messages(
+        array(
+            select o.id from messaging.outbox as o
+            where
+                o.instance_id = v_instance.id and o.agency_id is not null
+                and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+        ),
+        'end_connection', 'the number was disconnected on purpose'
+    );
+    insert into messaging.pairings as p (instance_id, pairing_state, started_at, limit_at, looked_at, orphaned_at, ended_after_id)
+    select
+        v_instance.id, 'ended', n.now, n.now, n.now, n.now,
+        (select case when q.is_called then q.last_value else 0 end from messaging.outbox_id_seq as q)
+    from (select messaging.clock() as now) as n
+    on conflict (instance_id) do update
+    set
+        pairing_state = 'ended', qr_code = null, pairing_code = null, detail = null, is_settled = true,
+        orphaned_at = excluded.orphaned_at, ended_after_id = excluded.ended_after_id;
+    return null;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.forget_connection() is 'Trigger on whatsapp_connections: whoever removes one, by whatever door, silences its number, withdraws what waits there, and has the provider''s
+side removed.';
+
 CREATE OR REPLACE FUNCTION messaging.forget_reminders()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3937,6 +5015,51 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.forget_reminders() is 'Trigger: a session that is moved is a new appointment, reminded and confirmed anew.';
+
+CREATE OR REPLACE FUNCTION messaging.give_lifecycle(p_instance_id uuid, p_token uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+    update messaging.pairings as p
+    set lifecycle_token = null, lifecycle_by = null, lifecycle_until = null
+    where p.instance_id = p_instance_id and p.lifecycle_token = p_token;
+    return found;
+end
+$function$;
+grant execute on function messaging.give_lifecycle(uuid,uuid) to service_role;
+comment on function messaging.give_lifecycle(uuid,uuid) is 'Ends take_lifecycle''s turn. False: it was over already.';
+
+CREATE OR REPLACE FUNCTION messaging.guard_connection()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+    if current_user in ('anon', 'authenticated') and (
+        new.whatsapp_instance_id is distinct from (case tg_op when 'UPDATE' then old.whatsapp_instance_id end)
+        or new.first_connected_at is distinct from (case tg_op when 'UPDATE' then old.first_connected_at end)
+    ) then
+        raise exception using
+            errcode = 'insufficient_privilege', message = 'which number a connection serves is set by messaging.begin_connection alone';
+    end if;
+    if new.whatsapp_instance_id is not null and (
+        tg_op = 'INSERT' or (new.whatsapp_instance_id, new.agency_id) is distinct from (old.whatsapp_instance_id, old.agency_id)
+    ) then
+        if not exists (
+            select from public.whatsapp_instances as i
+            where i.id = new.whatsapp_instance_id and i.provider = 'evolution' and i.agency_id = new.agency_id
+        ) then
+            raise exception using errcode = 'WP004', message = 'a connection serves a number of Evolution API, of its own agency';
+        end if;
+    end if;
+    return new;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.guard_connection() is 'Trigger on whatsapp_connections: nobody takes hold of the house''s or another agency''s number by writing its id into a row of his own.';
 
 CREATE OR REPLACE FUNCTION messaging.guard_transition()
  RETURNS trigger
@@ -4000,6 +5123,21 @@ end
 $function$;
 grant execute on function messaging.halt_instance(uuid,text,text) to service_role;
 comment on function messaging.halt_instance(uuid,text,text) is 'active -> disconnected, or sets the reason why the provider refuses the number; its messages wait. True if that is news.';
+
+CREATE OR REPLACE FUNCTION messaging.has_opted_out(p_agency_id uuid, p_purpose text, p_written_phone text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    -- An adopted row holds a phone as somebody typed it, maybe without the country code; what leaves has one.
+    select coalesce(bool_or(
+        (messaging.rule_against(p_purpose, null, p_agency_id, k.phone_key, 'America/Sao_Paulo', messaging.clock())).action = 'withdraw'
+    ), false)
+    from unnest(messaging.written_keys(p_written_phone)) as k (phone_key)
+$function$;
+-- executed by its owner only
+comment on function messaging.has_opted_out(uuid,text,text) is 'Whether the person behind a phone, as it was written down, said stop to this agency.';
 
 CREATE OR REPLACE FUNCTION messaging.has_room(p_instance public.whatsapp_instances)
  RETURNS boolean
@@ -4231,6 +5369,17 @@ $function$;
 -- executed by its owner only
 comment on function messaging.is_next_reply(messaging.outbox) is 'Whether no earlier answer to the same person on the same number is queued, and none in flight.';
 
+CREATE OR REPLACE FUNCTION messaging.is_orphan(p_instance_id uuid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select exists (select from messaging.pairings as p where p.instance_id = p_instance_id and p.orphaned_at is not null)
+$function$;
+grant execute on function messaging.is_orphan(uuid) to service_role;
+comment on function messaging.is_orphan(uuid) is 'Whether the provider''s side of an ended connection is still to be removed.';
+
 CREATE OR REPLACE FUNCTION messaging.judge(p_message messaging.outbox, p_now timestamp with time zone)
  RETURNS messaging.verdict
  LANGUAGE plpgsql
@@ -4243,6 +5392,11 @@ declare
 begin
     if p_now >= p_message.expires_at then
         return ('expire', null, 'its time was over before its turn came')::messaging.verdict;
+    end if;
+    if p_message.agency_id is not null and exists (
+        select from messaging.pairings as p where p.instance_id = p_message.instance_id and p_message.id <= p.ended_after_id
+    ) then
+        return ('withdraw', null, 'the number was disconnected on purpose')::messaging.verdict;
     end if;
 
     v_verdict := messaging.rule_against(
@@ -4350,6 +5504,42 @@ $function$;
 -- executed by its owner only
 comment on function messaging.lease_message(bigint,timestamp with time zone,text) is 'queued -> leased; the token fences every later step.';
 
+CREATE OR REPLACE FUNCTION messaging.leave_agency()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_waiting bigint[] := array(
+        select o.id from messaging.outbox as o
+        where
+            o.agency_id = old.manager_id and o.facts ->> 'client_id' = new.client_user_id::text
+            and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+    );
+    v_numbers uuid[];
+begin
+    perform from public.whatsapp_connections as c
+    where c.client_id = new.client_user_id and c.agency_id <> new.manager_id
+    for update;
+    -- Several numbers may be concerned: in the order of locks, each by id.
+    v_numbers := array(
+        select c.whatsapp_instance_id from public.whatsapp_connections as c
+        where c.client_id = new.client_user_id and c.agency_id <> new.manager_id and c.whatsapp_instance_id is not null
+        union
+        select o.instance_id from messaging.outbox as o where o.id = any(v_waiting)
+    );
+    perform from public.whatsapp_instances as i where i.id = any(v_numbers) order by i.id for no key update;
+    perform from messaging.senders as s where s.instance_id = any(v_numbers) order by s.instance_id for no key update;
+    delete from public.whatsapp_connections as c where c.client_id = new.client_user_id and c.agency_id <> new.manager_id;
+    perform messaging.withdraw_messages(v_waiting, 'leave_agency', 'the client is another agency''s now');
+    return null;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.leave_agency() is 'Trigger on client_manager_links: a client that goes to another manager is connected anew, since neither of them could end the old connection; and what
+waits for it on the first agency''s number is withdrawn.';
+
 CREATE OR REPLACE FUNCTION messaging.link_profiles(p_instance_id uuid, p_limit integer DEFAULT 1000)
  RETURNS integer
  LANGUAGE plpgsql
@@ -4380,6 +5570,38 @@ end
 $function$;
 grant execute on function messaging.link_profiles(uuid,integer) to service_role;
 comment on function messaging.link_profiles(uuid,integer) is 'Binds up to p_limit profiles without a number to this one, whatever its seats (adoption); returns how many. Repeat until 0.';
+
+CREATE OR REPLACE FUNCTION messaging.list_clients()
+ RETURNS TABLE(client_id uuid, client_label text, client_email text, is_demo boolean, created_at timestamp with time zone, accounts jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_agency uuid := messaging.require_manager();
+begin
+    return query
+    select
+        l.client_user_id, l.client_label, l.client_email, l.is_demo, l.created_at,
+        coalesce(
+            (
+                select jsonb_agg(
+                    jsonb_build_object(
+                        'ad_account_id', a.ad_account_id, 'account_name', a.account_name, 'provider', a.provider
+                    ) order by lower(a.account_name), a.ad_account_id
+                )
+                from public.client_ad_accounts as a
+                where a.client_id = l.client_user_id
+            ),
+            '[]'
+        )
+    from public.client_manager_links as l
+    where l.manager_id = v_agency
+    order by lower(l.client_label), l.client_user_id;
+end
+$function$;
+grant execute on function messaging.list_clients() to authenticated;
+comment on function messaging.list_clients() is 'The clients of whoever asks, by label, each with its ad accounts.';
 
 CREATE OR REPLACE FUNCTION messaging.local_date(p_at timestamp with time zone)
  RETURNS date
@@ -4431,6 +5653,73 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.lock_instance(uuid) is 'The number, locked for this transaction; WP002 when there is none.';
+
+CREATE OR REPLACE FUNCTION messaging.log_report(p_message_id bigint, p_status text)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    insert into public.whatsapp_report_logs (
+        agency_id, client_id, sent_at, period_start, period_end, status, error_message, report_period_type, message_id, spoken_by, sent_from
+    )
+    select
+        (r.filled).agency_id, (r.filled).client_id, (r.filled).sent_at, (r.filled).period_start, (r.filled).period_end, (r.filled).status,
+        (r.filled).error_message, (r.filled).report_period_type, (r.filled).message_id, (r.filled).spoken_by, (r.filled).sent_from
+    from (
+        -- Filled as JSON: the columns of an adopted table may be enums.
+        select jsonb_populate_record(null::public.whatsapp_report_logs, o.facts || jsonb_build_object(
+            'agency_id', o.agency_id, 'sent_at', messaging.sent_at(o.id), 'status', p_status, 'message_id', o.id,
+            'error_message', case p_status when 'error' then left(o.reason, 500) end
+        )) as filled
+        from messaging.outbox as o
+        where o.id = p_message_id
+    ) as r
+$function$;
+-- executed by its owner only
+comment on function messaging.log_report(bigint,text) is 'The row of a report in whatsapp_report_logs: which period, who spoke, from which number.';
+
+CREATE OR REPLACE FUNCTION messaging.log_unsent_reports(p_reports jsonb)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_report jsonb;
+    v_log public.whatsapp_report_logs;
+    v_logged integer := 0;
+begin
+    perform messaging.require(jsonb_typeof(p_reports) = 'array', 'log_unsent_reports takes a list');
+    for v_report in
+        select e.value from jsonb_array_elements(p_reports) as e order by e.value ->> 'dedupe_key'
+    loop
+        begin
+            v_log := jsonb_populate_record(null::public.whatsapp_report_logs, v_report || jsonb_build_object(
+                'status', 'error', 'error_message', left(v_report ->> 'error_message', 500),
+                'report_period_type', v_report ->> 'period_type'
+            ));
+            insert into public.whatsapp_report_logs (
+                agency_id, client_id, sent_at, period_start, period_end, status, error_message, report_period_type, dedupe_key, spoken_by, sent_from
+            )
+            values (
+                v_log.agency_id, v_log.client_id, messaging.clock(), v_log.period_start, v_log.period_end, v_log.status,
+                v_log.error_message, v_log.report_period_type, v_log.dedupe_key, v_log.spoken_by, v_log.sent_from
+            )
+            on conflict do nothing;
+            v_logged := v_logged + found::integer;
+        exception
+            -- A row that an adopted table refuses must not keep the others out.
+            when integrity_constraint_violation or data_exception then
+                raise warning 'a report that was not sent was not logged (%)', sqlstate;
+        end;
+    end loop;
+    return v_logged;
+end
+$function$;
+grant execute on function messaging.log_unsent_reports(jsonb) to service_role;
+comment on function messaging.log_unsent_reports(jsonb) is 'Reports that could not be enqueued, as errors in the log, each once per dedupe_key: {agency_id, client_id, dedupe_key, period_start, period_end,
+period_type, error_message}. How many were new.';
 
 CREATE OR REPLACE FUNCTION messaging.may_choose(p_purpose text, p_profile_id uuid, p_phone text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS boolean
@@ -4538,6 +5827,59 @@ $function$;
 grant execute on function messaging.meditation_recipient(uuid,text) to service_role;
 comment on function messaging.meditation_recipient(uuid,text) is 'The person of an app''s user id, else of a phone, and where to write to: the phone given wins. No row: nobody we know.';
 
+CREATE OR REPLACE FUNCTION messaging.meta_tokens()
+ RETURNS TABLE(agency_id uuid, access_token text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select distinct on (o.manager_id)
+        o.manager_id,
+        o.access_token::text
+    from public.oauth_connections as o
+    where
+        -- As the table has it: under "meta", where the original looked, there is never one (bug 29).
+        o.provider::text = 'meta_ads' and o.connected and coalesce(o.access_token::text, '') <> ''
+        and exists (select from public.account_balance_alerts as a where a.agency_id = o.manager_id and a.is_active)
+    order by o.manager_id, to_jsonb(o) ->> 'updated_at' desc nulls last
+$function$;
+grant execute on function messaging.meta_tokens() to service_role;
+comment on function messaging.meta_tokens() is 'The ad platform''s token of each agency with an active alert. Credentials: never logged, never shown.';
+
+CREATE OR REPLACE FUNCTION messaging.mirror_connection(p_instance_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_status text;
+begin
+    select i.status into v_status from public.whatsapp_instances as i where i.id = p_instance_id;
+    update public.whatsapp_connections as c
+    set
+        status = case
+            when v_status = 'active' then 'connected'
+            when v_status = 'paused' then c.status
+            when c.first_connected_at is null then 'pending'
+            else 'disconnected'
+        end,
+        connected_at = case
+            when v_status = 'active' and c.status <> 'connected' then messaging.clock() else c.connected_at
+        end,
+        first_connected_at = case
+            when v_status = 'active' then coalesce(c.first_connected_at, messaging.clock()) else c.first_connected_at
+        end
+    where c.whatsapp_instance_id = p_instance_id
+        and (
+            (v_status = 'active' and (c.status <> 'connected' or c.first_connected_at is null))
+            or (v_status in ('disconnected', 'banned') and c.status = 'connected')
+        );
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.mirror_connection(uuid) is 'pending, disconnected -> connected and connected -> disconnected, as the number behind the connection is (bugs 24, 25).';
+
 CREATE OR REPLACE FUNCTION messaging.move(p_message_id bigint, p_to text, p_by text, p_reason text)
  RETURNS void
  LANGUAGE plpgsql
@@ -4639,6 +5981,38 @@ $function$;
 -- executed by its owner only
 comment on function messaging.next_paced(uuid,timestamp with time zone) is 'The head of a number''s paced lanes that is due: timed before bulk, then not_before, then id.';
 
+CREATE OR REPLACE FUNCTION messaging.note_connecting(p_instance_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+    v_count integer;
+begin
+    -- 16 to 24 a second arrive while the provider has no network: one write a second is all that they get. Those in between count as one.
+    if exists (
+        select from messaging.pairings as p
+        where p.instance_id = p_instance_id and p.connecting_at > v_now - interval '1 second'
+    ) then
+        return false;
+    end if;
+    -- Before the pairing is locked: the number comes first.
+    perform messaging.ask_health_soon(p_instance_id, 5);
+    update messaging.pairings as p
+    set
+        connecting_since = case when p.connecting_since > v_now - interval '1 minute' then p.connecting_since else v_now end,
+        connecting_count = case when p.connecting_since > v_now - interval '1 minute' then p.connecting_count + 1 else 1 end,
+        connecting_at = v_now
+    where p.instance_id = p_instance_id and (p.connecting_at is null or p.connecting_at <= v_now - interval '1 second')
+    returning p.connecting_count into v_count;
+    return coalesce(v_count = 30, false);
+end
+$function$;
+grant execute on function messaging.note_connecting(uuid) to service_role;
+comment on function messaging.note_connecting(uuid) is 'The provider said that it is connecting. True once, when it has said so in 30 of the last 60 seconds: something is wrong there.';
+
 CREATE OR REPLACE FUNCTION messaging.note_message(p_profile_id uuid, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE sql
@@ -4734,6 +6108,120 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.opt_out(uuid,text,text) is 'The person wants nothing proactive from any number of the tenant: what waits is withdrawn, what comes will be. False: had said so before.';
+
+CREATE OR REPLACE FUNCTION messaging.orphan_removed(p_instance_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+    update messaging.pairings as p set orphaned_at = null where p.instance_id = p_instance_id and p.orphaned_at is not null;
+    return found;
+end
+$function$;
+grant execute on function messaging.orphan_removed(uuid) to service_role;
+comment on function messaging.orphan_removed(uuid) is 'The provider no longer has the number of an ended connection.';
+
+CREATE OR REPLACE FUNCTION messaging.own_clients()
+ RETURNS uuid[]
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select array(
+        select l.client_user_id from public.client_manager_links as l
+        where (select messaging.caller()) in (l.manager_id, l.client_user_id)
+    )
+$function$;
+grant execute on function messaging.own_clients() to authenticated;
+comment on function messaging.own_clients() is 'For policies: whose rows whoever asks may see, as a manager or as a client. A list, so that it is made once and not for each of a million rows.';
+
+CREATE OR REPLACE FUNCTION messaging.own_connection(p_client_id uuid)
+ RETURNS TABLE(connection_id uuid, instance_id uuid, instance_name text, status text, instance_status text, phone_number text, first_connected_at timestamp with time zone, waiting bigint)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_agency uuid := messaging.require_client(p_client_id);
+begin
+    return query
+    select
+        c.id, c.whatsapp_instance_id, coalesce(i.evolution_instance_name, c.instance_name), messaging.connection_status(c.status), i.status,
+        i.phone_number, c.first_connected_at,
+        (
+            select count(*) from messaging.outbox as o
+            where
+                o.instance_id = i.id and o.agency_id is not null
+                and o.dispatch_state in ('draft', 'queued', 'held', 'leased')
+        )
+    from public.whatsapp_connections as c
+    left join public.whatsapp_instances as i on c.whatsapp_instance_id = i.id
+    where c.agency_id = v_agency and c.client_id is not distinct from p_client_id;
+end
+$function$;
+grant execute on function messaging.own_connection(uuid) to authenticated;
+comment on function messaging.own_connection(uuid) is 'The connection of one''s own client (null: of the agency), and how many messages wait on it; no row where there is none.';
+
+CREATE OR REPLACE FUNCTION messaging.pairing_stopped(p_instance_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+    -- Somebody may have begun anew meanwhile.
+    update messaging.pairings as p
+    set is_settled = true
+    where p.instance_id = p_instance_id and not p.is_settled and p.pairing_state not in ('connecting', 'waiting_for_scan');
+    return found;
+end
+$function$;
+grant execute on function messaging.pairing_stopped(uuid) to service_role;
+comment on function messaging.pairing_stopped(uuid) is 'The provider does not connect any more for an unfinished pairing. False: that was so already, or a new one is under way.';
+
+CREATE OR REPLACE FUNCTION messaging.pairing_view(p_client_id uuid)
+ RETURNS TABLE(pairing_state text, qr_code text, pairing_code text, shown_at timestamp with time zone, expires_in_s double precision, limit_in_s double precision, status text, detail text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_now timestamptz := messaging.clock();
+    v_instance uuid;
+    v_status text;
+    v_pairing messaging.pairings;
+begin
+    select o.instance_id, o.status into v_instance, v_status from messaging.own_connection(p_client_id) as o;
+    if v_instance is null then
+        return;
+    end if;
+    update messaging.pairings as p
+    set
+        looked_at = v_now,
+        pairing_state = case when p.limit_at <= v_now and p.pairing_state in ('connecting', 'waiting_for_scan') then 'expired' else p.pairing_state end,
+        qr_code = case when p.limit_at > v_now then p.qr_code end,
+        pairing_code = case when p.limit_at > v_now then p.pairing_code end
+    where p.instance_id = v_instance
+    returning p.* into v_pairing;
+    pairing_state := v_pairing.pairing_state;
+    status := v_status;
+    detail := v_pairing.detail;
+    limit_in_s := greatest(0, extract(epoch from v_pairing.limit_at - v_now));
+    if v_pairing.shown_at > v_now - messaging.code_life() then
+        qr_code := v_pairing.qr_code;
+        pairing_code := v_pairing.pairing_code;
+        shown_at := v_pairing.shown_at;
+        expires_in_s := extract(epoch from v_pairing.shown_at + messaging.code_life() - v_now);
+    end if;
+    return next;
+end
+$function$;
+grant execute on function messaging.pairing_view(uuid) to authenticated;
+comment on function messaging.pairing_view(uuid) is 'What the dialog shows of the pairing of one''s own client (null: of the agency), codes only while they live; notes that somebody looks. No row: no
+connection.';
 
 CREATE OR REPLACE FUNCTION messaging.pause_all(p_by text, p_why text DEFAULT NULL::text)
  RETURNS boolean
@@ -5627,17 +7115,25 @@ AS $function$
 declare
     v_instance public.whatsapp_instances;
     v_lifts boolean;
+    v_status text;
 begin
     perform messaging.sign_change(p_by, case when p_refusal is null then 'the provider''s state' else p_refusal end);
     v_instance := messaging.lock_instance(p_instance_id);
+    if v_instance.provider = 'evolution' and p_connected and (
+        not exists (select from public.whatsapp_connections as c where c.whatsapp_instance_id = p_instance_id)
+        or (v_instance.status <> 'active' and messaging.is_orphan(p_instance_id))
+    ) then
+        -- Ended on purpose, whatever the provider still has; begun anew, what it has is still the old one.
+        return v_instance.status;
+    end if;
     if p_refusal is not null then
         perform messaging.halt_instance(p_instance_id, p_refusal, p_by);
     elsif p_connected is false then
         perform messaging.halt_instance(p_instance_id, 'disconnected', p_by);
     elsif p_connected and v_instance.status in ('active', 'disconnected') then
-        -- A good answer also lifts a refusal; except the restriction of a number, which only time and a person lift,
-        -- and not at once: a lapsed subscription has been seen to look healthy on /status (zapi contract 3).
-        v_lifts := v_instance.halted_reason <> 'restricted'
+        -- A good answer also lifts a refusal; except the restriction of a number, which only time and a person lift, and the phone that another
+        -- number has. Not at once: a lapsed subscription has been seen to look healthy on /status (zapi contract 3).
+        v_lifts := v_instance.halted_reason not in ('restricted', 'phone_in_use')
             and v_instance.halted_at <= messaging.clock() - interval '5 minutes';
         if v_instance.status = 'disconnected' or v_lifts then
             update public.whatsapp_instances as i
@@ -5647,12 +7143,91 @@ begin
                 halted_at = case when v_lifts then null else i.halted_at end
             where i.id = p_instance_id;
         end if;
+        -- Another number may have got its phone while this one was away.
+        if v_instance.halted_reason = 'phone_in_use' or v_instance.status = 'disconnected' or v_lifts then
+            perform messaging.set_phone_number(p_instance_id, v_instance.phone_number, p_by);
+        end if;
     end if;
-    return (select i.status from public.whatsapp_instances as i where i.id = p_instance_id);
+    select i.status into v_status from public.whatsapp_instances as i where i.id = p_instance_id;
+    if v_instance.provider = 'evolution' then
+        -- What somebody's lock on the connection kept the trigger from writing, at the time of the change.
+        perform from public.whatsapp_connections as c
+        where c.whatsapp_instance_id = p_instance_id and (c.status = 'connected') is distinct from (v_status = 'active')
+        for no key update skip locked;
+        if found then
+            perform messaging.mirror_connection(p_instance_id);
+        end if;
+    end if;
+    return v_status;
 end
 $function$;
 grant execute on function messaging.record_health(uuid,boolean,text,text) to service_role;
-comment on function messaging.record_health(uuid,boolean,text,text) is 'active -> disconnected or halted, disconnected -> active, by what the provider says; null (could not tell) changes nothing. Never touches paused or banned.';
+comment on function messaging.record_health(uuid,boolean,text,text) is 'active -> disconnected or halted, disconnected -> active, by what the provider says; null (could not tell) changes nothing. Never touches paused or
+banned, nor opens a number whose connection was ended.';
+
+CREATE OR REPLACE FUNCTION messaging.reject_agency_report(p_message_id bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select messaging.log_report(p_message_id, 'error')
+$function$;
+-- executed by its owner only
+comment on function messaging.reject_agency_report(bigint) is 'on_rejected: the report stands in the log as an error, with the provider''s reason.';
+
+CREATE OR REPLACE FUNCTION messaging.remove_client(p_client_id uuid)
+ RETURNS TABLE(instance_id uuid, instance_name text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_agency uuid := messaging.require_client(p_client_id);
+begin
+    perform messaging.require(p_client_id is not null, 'client_id: must be given');
+    -- Nobody connects it or changes its settings meanwhile: they all look at the link first.
+    perform from public.client_manager_links as l
+    where l.client_user_id = p_client_id and l.manager_id = v_agency
+    for update;
+    if not found then
+        raise exception using errcode = 'WP002', message = 'there is no such client';
+    end if;
+    return query
+    select e.instance_id, e.instance_name
+    from messaging.end_connection(p_client_id) as e
+    where e.instance_id is not null;
+    -- By name, whatever foreign keys an adopted table has; whatsapp_report_logs stays: it is history.
+    delete from public.whatsapp_connections as c where c.client_id = p_client_id;
+    delete from public.whatsapp_report_settings as s where s.client_id = p_client_id;
+    delete from public.account_balance_alerts as a where a.client_id = p_client_id;
+    delete from public.client_ad_accounts as a where a.client_id = p_client_id;
+    delete from public.client_manager_links as l where l.client_user_id = p_client_id and l.manager_id = v_agency;
+end
+$function$;
+grant execute on function messaging.remove_client(uuid) to authenticated;
+comment on function messaging.remove_client(uuid) is 'Removes one''s own client with its connection, report settings, balance alerts and ad accounts in one transaction (bug 31); what was sent stays
+in the log, the login stays a login. A row where a number must still be removed at the provider.';
+
+CREATE OR REPLACE FUNCTION messaging.rename_client(p_client_id uuid, p_client_label text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_label text := messaging.client_label_of(p_client_label);
+    v_agency uuid := messaging.require_client(p_client_id);
+begin
+    perform messaging.require(p_client_id is not null, 'client_id: must be given');
+    update public.client_manager_links as l
+    set client_label = v_label
+    where l.client_user_id = p_client_id and l.manager_id = v_agency;
+end
+$function$;
+grant execute on function messaging.rename_client(uuid,text) to authenticated;
+comment on function messaging.rename_client(uuid,text) is 'Another label for one''s own client.';
 
 CREATE OR REPLACE FUNCTION messaging.renumber_pool()
  RETURNS void
@@ -5695,6 +7270,281 @@ $function$;
 -- executed by its owner only
 comment on function messaging.renumber_pool() is 'Makes pool_slots hold exactly the house numbers in the pool, without holes.';
 
+CREATE OR REPLACE FUNCTION messaging.report_as_of(p_link public.client_manager_links, p_setting public.whatsapp_report_settings, p_date date)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_agency public.agency_settings;
+    v_speaker record;
+    v_period record;
+    v_days integer;
+begin
+    select a.* into v_agency from public.agency_settings as a where a.agency_id = p_link.manager_id;
+    select s.* into v_speaker from messaging.choose_speaker(p_link.manager_id, p_link.client_user_id) as s;
+    select p.* into v_period from messaging.report_period(p_setting.report_period_type::text, p_date) as p;
+    v_days := v_period.period_end - v_period.period_start + 1;
+    return jsonb_build_object(
+        'agency_id', p_link.manager_id, 'agency_name', v_agency.agency_name,
+        'client_id', p_link.client_user_id, 'client_label', p_link.client_label,
+        'phone', p_setting.phone_number, 'frequency', p_setting.frequency, 'local_date', p_date,
+        'dedupe_key', format('report:%s:%s:%s', p_link.client_user_id, p_setting.frequency, p_date),
+        'metrics', p_setting.metrics, 'include_comparison', p_setting.include_comparison,
+        'period_type', p_setting.report_period_type,
+        'period_start', v_period.period_start, 'period_end', v_period.period_end,
+        'current', messaging.report_figures(p_link.client_user_id, v_period.period_start, v_period.period_end),
+        'previous', messaging.report_figures(
+            p_link.client_user_id, v_period.period_start - v_days, v_period.period_start - 1
+        ),
+        'instance_id', v_speaker.instance_id, 'sent_from', v_speaker.instance_name, 'spoken_by', v_speaker.spoken_by,
+        'unsent', case
+            when coalesce(btrim(p_setting.phone_number), '') = '' then 'no_phone'
+            when v_speaker.instance_id is null then 'no_speaker'
+            when messaging.has_opted_out(p_link.manager_id, 'agency_report', p_setting.phone_number) then 'opted_out'
+        end
+    );
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.report_as_of(public.client_manager_links,public.whatsapp_report_settings,date) is 'A client''s report as it would go on that local date: period, figures, those of the period before (of equal length), who speaks. unsent: no_phone,
+no_speaker or opted_out.';
+
+CREATE OR REPLACE FUNCTION messaging.report_date(p_frequency text, p_weekday integer, p_month_day integer, p_send_time time without time zone, p_since timestamp with time zone, p_time_zone text, p_now timestamp with time zone)
+ RETURNS date
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+    -- Today's or, past midnight, yesterday's: by the agency's calendar, whatever day it is in UTC (bug 28).
+    select max(c.local_date)
+    from (
+        select d.local_date, (d.local_date + p_send_time) at time zone p_time_zone as slot
+        from (
+            select (p_now at time zone p_time_zone)::date - g.days as local_date
+            from generate_series(0, 1) as g (days)
+        ) as d
+    ) as c
+    where
+        c.slot <= p_now and p_now < c.slot + interval '3 hours'
+        -- The original's tolerance: who sets 9:00 at 9:04 means today, who sets it at 10:00 means tomorrow.
+        and coalesce(p_since <= c.slot + interval '5 minutes', true)
+        and case p_frequency
+            when 'daily' then true
+            when 'weekly' then extract(dow from c.local_date) = coalesce(p_weekday, 1)
+            when 'monthly' then extract(day from c.local_date) = least(
+                coalesce(p_month_day, 1),
+                extract(day from date_trunc('month', c.local_date::timestamp) + interval '1 month' - interval '1 day')
+            )
+            else false
+        end
+$function$;
+-- executed by its owner only
+comment on function messaging.report_date(text,integer,integer,time without time zone,timestamp with time zone,text,timestamp with time zone) is 'The local date whose report is due now: from its time on, for three hours (a worker was away); null: none. Weekday 0 is Sunday; a month that is too
+short has its last day. Without a weekday Monday, without a day the first.';
+
+CREATE OR REPLACE FUNCTION messaging.report_deliveries(p_client_id uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 50)
+ RETURNS TABLE(message_id bigint, happened_at timestamp with time zone, purpose text, client_id uuid, client_label text, phone_tail text, dispatch_state text, delivery_state text, held_by text, reason text, expected_at timestamp with time zone, expires_at timestamp with time zone, spoken_by text, sent_from text, period_start date, period_end date, log_status text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_agency uuid := messaging.require_client(p_client_id);
+begin
+    perform messaging.require(p_limit between 1 and 500, 'limit: must be 1 to 500');
+    return query
+    with messages as (
+        select o.*
+        from messaging.outbox as o
+        where
+            o.agency_id = v_agency and o.purpose in ('agency_report', 'balance_alert', 'agency_message')
+            and (p_client_id is null or o.facts ->> 'client_id' = p_client_id::text)
+        order by o.id desc
+        limit p_limit
+    ), told as (
+        select
+            m.id as message_id, m.created_at as happened_at, m.purpose, (m.facts ->> 'client_id')::uuid as client_id,
+            '…' || right(m.phone, 4) as phone_tail, m.dispatch_state, m.delivery_state, m.held_by,
+            case
+                when m.dispatch_state in ('draft', 'queued', 'held', 'leased', 'sending', 'unknown')
+                    then messaging.explain(m.id) ->> 'because'
+                else coalesce(m.delivery_error, m.reason)
+            end as reason,
+            messaging.forecast(m.id) as expected_at, m.expires_at,
+            m.facts ->> 'spoken_by' as spoken_by, coalesce(m.facts ->> 'sent_from', i.name) as sent_from,
+            (m.facts ->> 'period_start')::date as period_start, (m.facts ->> 'period_end')::date as period_end, null as log_status
+        from messages as m
+        inner join public.whatsapp_instances as i on m.instance_id = i.id
+        union all
+        (
+            select
+                null, g.sent_at, 'agency_report', g.client_id, null, null, null, null, g.error_message, null, null,
+                g.spoken_by, g.sent_from, g.period_start, g.period_end, g.status::text
+            from public.whatsapp_report_logs as g
+            where g.agency_id = v_agency and g.message_id is null and (p_client_id is null or g.client_id = p_client_id)
+            order by g.sent_at desc
+            limit p_limit
+        )
+    )
+
+    select
+        t.message_id, t.happened_at, t.purpose, t.client_id, l.client_label, t.phone_tail, t.dispatch_state, t.delivery_state, t.held_by,
+        t.reason, t.expected_at, t.expires_at, t.spoken_by, t.sent_from, t.period_start, t.period_end, t.log_status
+    from told as t
+    left join public.client_manager_links as l on t.client_id = l.client_user_id and l.manager_id = v_agency
+    order by t.happened_at desc, t.message_id desc nulls last
+    limit p_limit;
+end
+$function$;
+grant execute on function messaging.report_deliveries(uuid,integer) to authenticated;
+comment on function messaging.report_deliveries(uuid,integer) is 'What one''s agency wrote to its clients (null: to all), newest first: a row a message with where it stands, why, and when it should go; and a row for
+each report in the log that never became a message (log_status).';
+
+CREATE OR REPLACE FUNCTION messaging.report_figures(p_client_id uuid, p_from date, p_to date)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select jsonb_build_object(
+        'days', count(*),
+        'spend', coalesce(sum(m.spend), 0), 'revenue', coalesce(sum(m.revenue), 0), 'clicks', coalesce(sum(m.clicks), 0),
+        'impressions', coalesce(sum(m.impressions), 0), 'conversions', coalesce(sum(m.conversions), 0),
+        'leads', coalesce(sum(m.leads), 0), 'messages', coalesce(sum(m.messages), 0)
+    )
+    from public.daily_metrics as m
+    where m.client_id = p_client_id and m.date between p_from and p_to
+$function$;
+-- executed by its owner only
+comment on function messaging.report_figures(uuid,date,date) is 'Sums of a client''s daily metrics, leads and messages among them (the original never read those), and of how many days there are any.';
+
+CREATE OR REPLACE FUNCTION messaging.report_now(p_client_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_agency uuid := messaging.require_client(p_client_id);
+begin
+    perform messaging.require(p_client_id is not null, 'client_id: a report is a client''s');
+    return messaging.due_reports(p_client_id, v_agency, true) -> 'reports' -> 0;
+end
+$function$;
+grant execute on function messaging.report_now(uuid) to authenticated;
+comment on function messaging.report_now(uuid) is 'The report of one''s own client as it would go now (report_as_of), for a preview or to be sent at once. WP007 and WP002 as report_settings.';
+
+CREATE OR REPLACE FUNCTION messaging.report_period(p_period_type text, p_date date, OUT period_start date, OUT period_end date)
+ RETURNS record
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+    select
+        case p_period_type
+            when 'yesterday' then p_date - 1
+            when 'last_30_days' then p_date - 30
+            when 'this_month' then date_trunc('month', p_date::timestamp)::date
+            when 'last_month' then (date_trunc('month', p_date::timestamp) - interval '1 month')::date
+            else p_date - 7
+        end,
+        case p_period_type
+            -- Whole days; on the first there is none yet but today.
+            when 'this_month' then greatest(p_date - 1, date_trunc('month', p_date::timestamp)::date)
+            when 'last_month' then date_trunc('month', p_date::timestamp)::date - 1
+            else p_date - 1
+        end
+$function$;
+-- executed by its owner only
+comment on function messaging.report_period(text,date) is 'The days of which a report of that local date tells, both included; they end the day before. Another type counts as last_7_days.';
+
+CREATE OR REPLACE FUNCTION messaging.report_setting(p_agency_id uuid, p_client_id uuid)
+ RETURNS public.whatsapp_report_settings
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_setting public.whatsapp_report_settings;
+begin
+    select s.* into v_setting
+    from public.whatsapp_report_settings as s
+    where s.agency_id = p_agency_id and s.client_id = p_client_id
+    order by s.updated_at desc nulls last
+    limit 1;
+    -- Read as JSON: the columns of an adopted table may be enums.
+    return jsonb_populate_record(
+        null::public.whatsapp_report_settings,
+        jsonb_build_object(
+            'agency_id', p_agency_id, 'client_id', p_client_id, 'include_comparison', true, 'frequency', 'manual',
+            'weekday', 1, 'month_day', 1, 'send_time', '09:00', 'is_active', false, 'report_period_type', 'last_7_days'
+        ) || jsonb_strip_nulls(to_jsonb(v_setting))
+        || jsonb_build_object('metrics', (
+            -- Where nothing was ever chosen, everything is shown.
+            select jsonb_object_agg(m.name, coalesce(v_setting.metrics::jsonb -> m.name = 'true', false) or coalesce(v_setting.metrics::jsonb, '{}') = '{}')
+            from unnest(array[
+                'investment', 'revenue', 'roas', 'cpa', 'cpc', 'cpm', 'clicks', 'impressions', 'ctr', 'conversions', 'leads', 'messages'
+            ]) as m (name)
+        ))
+    );
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.report_setting(uuid,uuid) is 'How a client''s report is set, with all twelve switches; the defaults where nothing is stored (id is null then).';
+
+CREATE OR REPLACE FUNCTION messaging.report_settings(p_client_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_agency uuid := messaging.require_client(p_client_id);
+    v_setting public.whatsapp_report_settings;
+begin
+    perform messaging.require(p_client_id is not null, 'client_id: a report is a client''s');
+    v_setting := messaging.report_setting(v_agency, p_client_id);
+    return jsonb_build_object(
+        'client_id', p_client_id,
+        'client_label', (select l.client_label from public.client_manager_links as l where l.client_user_id = p_client_id),
+        'time_zone', messaging.agency_time_zone(v_agency),
+        'saved', v_setting.id is not null,
+        'metrics', v_setting.metrics, 'include_comparison', v_setting.include_comparison, 'frequency', v_setting.frequency,
+        'weekday', v_setting.weekday, 'month_day', v_setting.month_day, 'send_time', to_char(v_setting.send_time::time, 'HH24:MI'),
+        'phone_number', v_setting.phone_number, 'is_active', v_setting.is_active, 'report_period_type', v_setting.report_period_type
+    );
+end
+$function$;
+grant execute on function messaging.report_settings(uuid) to authenticated;
+comment on function messaging.report_settings(uuid) is 'How the report of one''s own client is set, or the defaults (saved: false). WP007 for no manager, WP002 for another agency''s client or none.';
+
+CREATE OR REPLACE FUNCTION messaging.report_was_enqueued(p_agency_id uuid, p_client_id uuid, p_date date)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_frequency text;
+begin
+    -- Whatever the frequency was this morning: one of them a day. A probe of the unique index each, whatever the statistics say.
+    foreach v_frequency in array array['daily', 'weekly', 'monthly'] loop
+        if exists (
+            select from messaging.outbox as o
+            where o.agency_id = p_agency_id and o.dedupe_key = format('report:%s:%s:%s', p_client_id, v_frequency, p_date)
+        ) then
+            return true;
+        end if;
+    end loop;
+    return false;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.report_was_enqueued(uuid,uuid,date) is 'Whether the client''s report of that local date is in the outbox, whatever became of it.';
+
 CREATE OR REPLACE FUNCTION messaging.require(p_condition boolean, p_message text)
  RETURNS void
  LANGUAGE plpgsql
@@ -5709,6 +7559,48 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.require(boolean,text) is 'Raises WP003 with the message unless the condition holds.';
+
+CREATE OR REPLACE FUNCTION messaging.require_client(p_client_id uuid)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_agency uuid := messaging.require_manager();
+begin
+    if p_client_id is not null and not exists (
+        select from public.client_manager_links as l where l.client_user_id = p_client_id and l.manager_id = v_agency
+    ) then
+        -- The same words for a client of somebody else and for one that never was.
+        raise exception using errcode = 'WP002', message = 'there is no such client';
+    end if;
+    return v_agency;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.require_client(uuid) is 'The agency of whoever asks, when this client is its own (null: the agency itself); WP002, the same for another agency''s as for none.';
+
+CREATE OR REPLACE FUNCTION messaging.require_manager()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_caller uuid := messaging.caller();
+begin
+    if v_caller is null or not exists (
+        -- As text: an adopted project may have an enum of its own here.
+        select from public.user_roles as r where r.user_id = v_caller and r.role::text in ('manager', 'admin')
+    ) then
+        raise exception using errcode = 'WP007', message = 'only a manager of an agency may do this';
+    end if;
+    return v_caller;
+end
+$function$;
+grant execute on function messaging.require_manager() to authenticated;
+comment on function messaging.require_manager() is 'The agency of whoever asks; WP007 for anybody who is no manager.';
 
 CREATE OR REPLACE FUNCTION messaging.resolve_instance(p_profile_id uuid DEFAULT NULL::uuid, p_phone text DEFAULT NULL::text, p_instance_id uuid DEFAULT NULL::uuid)
  RETURNS uuid
@@ -5901,6 +7793,215 @@ AS $function$
 $function$;
 grant execute on function messaging.run_forecast(text) to service_role;
 comment on function messaging.run_forecast(text) is 'When the last message of a run should leave, of those on numbers that can send; null when none waits.';
+
+CREATE OR REPLACE FUNCTION messaging.save_accounts(p_client_id uuid, p_accounts jsonb)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_agency uuid := messaging.require_manager();
+    v_given jsonb;
+begin
+    perform from public.client_manager_links as l
+    where l.client_user_id = p_client_id and l.manager_id = v_agency
+    for no key update;
+    if not found then
+        -- The original's answer here is 403, for a client of somebody else as for one that never was.
+        raise exception using errcode = 'WP007', message = 'this client is not linked to you';
+    end if;
+    perform messaging.require(jsonb_typeof(p_accounts) = 'array', 'accounts: must be a list');
+    perform messaging.require(jsonb_array_length(p_accounts) <= 200, 'accounts: must be at most 200');
+    perform messaging.require(
+        not exists (
+            select from jsonb_array_elements(p_accounts) as g (account)
+            where
+                jsonb_typeof(g.account) <> 'object'
+                or jsonb_typeof(g.account -> 'ad_account_id') is distinct from 'string'
+                or btrim(g.account ->> 'ad_account_id') !~ '^[A-Za-z0-9_-]{1,64}$'
+                or coalesce(jsonb_typeof(g.account -> 'account_name'), 'null') not in ('string', 'null')
+                or length(g.account ->> 'account_name') > 200
+                or coalesce(g.account ->> 'provider', 'meta_ads') not in ('meta_ads', 'google_ads')
+        ),
+        'accounts: each needs an ad_account_id (letters, digits, _ and -), and may have account_name and provider (meta_ads, google_ads)'
+    );
+    -- As rows of the table, whatever types an adopted one has.
+    select coalesce(
+        jsonb_agg(
+            jsonb_build_object(
+                'client_id', p_client_id,
+                'ad_account_id', btrim(g.account ->> 'ad_account_id'),
+                'account_name', nullif(btrim(g.account ->> 'account_name'), ''),
+                'provider', coalesce(g.account ->> 'provider', 'meta_ads')
+            )
+        ),
+        '[]'
+    ) into v_given
+    from jsonb_array_elements(p_accounts) as g (account);
+    perform messaging.require(
+        (select count(distinct r.ad_account_id) = count(*) from jsonb_to_recordset(v_given) as r (ad_account_id text)),
+        'accounts: an ad_account_id is there twice'
+    );
+    delete from public.client_ad_accounts as a
+    where
+        a.client_id = p_client_id
+        and a.ad_account_id::text not in (select r.ad_account_id from jsonb_to_recordset(v_given) as r (ad_account_id text));
+    update public.client_ad_accounts as a
+    set account_name = r.account_name, provider = r.provider
+    from jsonb_populate_recordset(null::public.client_ad_accounts, v_given) as r
+    where a.client_id = p_client_id and a.ad_account_id = r.ad_account_id;
+    insert into public.client_ad_accounts (client_id, ad_account_id, account_name, provider)
+    select
+        r.client_id, r.ad_account_id, r.account_name, r.provider
+    from jsonb_populate_recordset(null::public.client_ad_accounts, v_given) as r
+    where not exists (
+        select from public.client_ad_accounts as a where a.client_id = p_client_id and a.ad_account_id = r.ad_account_id
+    )
+    -- The app may just write the same one itself.
+    on conflict do nothing;
+    return jsonb_array_length(v_given);
+end
+$function$;
+grant execute on function messaging.save_accounts(uuid,jsonb) to authenticated;
+comment on function messaging.save_accounts(uuid,jsonb) is 'One''s own client''s ad accounts are these, [{ad_account_id, account_name?, provider?}], and no others; answers how many. WP007 for any other client.';
+
+CREATE OR REPLACE FUNCTION messaging.save_balance_alerts(p_client_id uuid, p_alerts jsonb)
+ RETURNS TABLE(ad_account_id text, account_name text, alert_id uuid, threshold_value numeric, is_active boolean, recipient_phone text, last_triggered_at timestamp with time zone)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_agency uuid := messaging.require_client(p_client_id);
+    v_given jsonb;
+    v_old public.account_balance_alerts;
+    v_new public.account_balance_alerts;
+begin
+    perform messaging.require(
+        jsonb_typeof(p_alerts) = 'array' and jsonb_array_length(p_alerts) <= 200, 'alerts: a list of at most 200 is needed'
+    );
+    perform from public.client_manager_links as l where l.client_user_id = p_client_id and l.manager_id = v_agency for no key update;
+    if p_client_id is not null and not found then
+        -- Whoever was waited for has removed the client.
+        raise exception using errcode = 'WP002', message = 'there is no such client';
+    end if;
+    for v_given in
+        -- In order: the rows that two savers share are locked in one direction.
+        select e.value from jsonb_array_elements(p_alerts) as e order by e.value ->> 'ad_account_id'
+    loop
+        perform messaging.check_balance_alert(v_given);
+        select a.* into v_old
+        from public.account_balance_alerts as a
+        where a.agency_id = v_agency and a.ad_account_id = v_given ->> 'ad_account_id'
+        order by a.client_id is distinct from p_client_id
+        limit 1
+        for no key update;
+        if v_old.id is not null and v_old.client_id is distinct from p_client_id then
+            raise exception using errcode = 'WP004', message = 'ad_account_id: this account''s alert is another client''s';
+        end if;
+        perform messaging.require(
+            v_old.id is not null or exists (
+                select from public.client_ad_accounts as c
+                where
+                    c.client_id = p_client_id and c.ad_account_id = v_given ->> 'ad_account_id'
+                    and c.provider::text in ('meta_ads', 'meta')
+            ),
+            'ad_account_id: the client has no such account'
+        );
+        v_new := jsonb_populate_record(v_old, jsonb_build_object('is_active', coalesce(v_old.is_active, true)) || v_given);
+        v_new.recipient_phone := nullif(v_new.recipient_phone, '');
+        perform messaging.require(v_new.threshold_value is not null, 'threshold_value: must be an amount of 0 or more');
+        perform messaging.require(
+            not v_new.is_active or v_new.recipient_phone is not null, 'recipient_phone: an alert needs somebody to tell'
+        );
+        if v_old.id is not null then
+            update public.account_balance_alerts as a
+            set
+                threshold_value = v_new.threshold_value, is_active = v_new.is_active, recipient_phone = v_new.recipient_phone,
+                updated_at = messaging.clock()
+            where a.id = v_old.id;
+        else
+            begin
+                insert into public.account_balance_alerts (agency_id, client_id, ad_account_id, threshold_value, is_active, recipient_phone)
+                values (v_agency, p_client_id, v_given ->> 'ad_account_id', v_new.threshold_value, v_new.is_active, v_new.recipient_phone);
+            exception
+                -- Somebody was quicker with another client who has the same account.
+                when unique_violation then
+                    raise exception using errcode = 'WP004', message = 'ad_account_id: this account''s alert is another client''s';
+            end;
+        end if;
+    end loop;
+    return query select b.* from messaging.balance_alerts(p_client_id) as b;
+end
+$function$;
+grant execute on function messaging.save_balance_alerts(uuid,jsonb) to authenticated;
+comment on function messaging.save_balance_alerts(uuid,jsonb) is 'Saves the alerts given ({ad_account_id, threshold_value, is_active, recipient_phone}), all or none, and keeps the others; answers as balance_alerts.
+WP003 names the field; WP004 where the account''s alert is another client''s.';
+
+CREATE OR REPLACE FUNCTION messaging.save_report_settings(p_client_id uuid, p_settings jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_agency uuid := messaging.require_client(p_client_id);
+    v_now timestamptz := messaging.clock();
+    v_old public.whatsapp_report_settings;
+    v_new public.whatsapp_report_settings;
+begin
+    perform messaging.require(p_client_id is not null, 'client_id: a report is a client''s');
+    perform messaging.check_report_settings(p_settings);
+    -- Two who save at once are one behind the other, also where an adopted table lets a client stand twice.
+    perform from public.client_manager_links as l where l.client_user_id = p_client_id and l.manager_id = v_agency for no key update;
+    if p_client_id is not null and not found then
+        -- Whoever was waited for has removed the client.
+        raise exception using errcode = 'WP002', message = 'there is no such client';
+    end if;
+    v_old := messaging.report_setting(v_agency, p_client_id);
+    v_new := jsonb_populate_record(
+        v_old,
+        p_settings || jsonb_build_object(
+            'metrics', v_old.metrics::jsonb || coalesce(p_settings -> 'metrics', '{}'),
+            'phone_number', nullif(case when p_settings ? 'phone_number' then p_settings ->> 'phone_number' else v_old.phone_number end, '')
+        )
+    );
+    v_new.is_active := v_new.frequency <> 'manual'
+        and case when p_settings ? 'is_active' or not p_settings ? 'frequency' then v_new.is_active else true end;
+    perform messaging.require(
+        not v_new.is_active or v_new.phone_number is not null, 'phone_number: a report that goes by itself needs a phone'
+    );
+    if v_old.id is null
+        or (v_old.frequency, v_old.weekday, v_old.month_day, v_old.send_time, v_old.is_active)
+        is distinct from (v_new.frequency, v_new.weekday, v_new.month_day, v_new.send_time, v_new.is_active)
+    then
+        v_new.scheduled_since := v_now;
+    end if;
+
+    update public.whatsapp_report_settings as s
+    set
+        metrics = v_new.metrics, include_comparison = v_new.include_comparison, frequency = v_new.frequency, weekday = v_new.weekday,
+        month_day = v_new.month_day, send_time = v_new.send_time, phone_number = v_new.phone_number, is_active = v_new.is_active,
+        report_period_type = v_new.report_period_type, scheduled_since = v_new.scheduled_since, updated_at = v_now
+    where s.agency_id = v_agency and s.client_id = p_client_id;
+    if not found then
+        insert into public.whatsapp_report_settings (
+            agency_id, client_id, metrics, include_comparison, frequency, weekday, month_day, send_time, phone_number, is_active,
+            report_period_type, scheduled_since
+        )
+        values (
+            v_agency, p_client_id, v_new.metrics, v_new.include_comparison, v_new.frequency, v_new.weekday, v_new.month_day, v_new.send_time,
+            v_new.phone_number, v_new.is_active, v_new.report_period_type, v_new.scheduled_since
+        );
+    end if;
+    return messaging.report_settings(p_client_id);
+end
+$function$;
+grant execute on function messaging.save_report_settings(uuid,jsonb) to authenticated;
+comment on function messaging.save_report_settings(uuid,jsonb) is 'Changes the fields given and keeps the others; answers as report_settings. A frequency other than manual runs by itself unless is_active says no.
+WP003 names the field.';
 
 CREATE OR REPLACE FUNCTION messaging.see_schedules(p_functions text[])
  RETURNS TABLE(seen_at timestamp with time zone, new_functions integer)
@@ -6208,6 +8309,7 @@ CREATE OR REPLACE FUNCTION messaging.set_instance_status(p_instance_id uuid, p_s
 AS $function$
 declare
     v_instance public.whatsapp_instances;
+    v_status text := p_status;
 begin
     perform messaging.require(
         p_status in ('active', 'paused', 'banned', 'disconnected'),
@@ -6215,18 +8317,50 @@ begin
     );
     perform messaging.sign_change(p_by, p_why);
     v_instance := messaging.lock_instance(p_instance_id);
+    -- Nobody's word makes a number open that no phone has ever scanned: it would count as the client's voice from then on.
+    if v_instance.provider = 'evolution' and p_status = 'active' and not exists (
+        select from public.whatsapp_connections as c
+        where c.whatsapp_instance_id = p_instance_id and c.first_connected_at is not null
+    ) then
+        v_status := 'disconnected';
+    end if;
     update public.whatsapp_instances as i
     set
-        status = p_status,
+        status = v_status,
         -- To make it active is to say that what halted it is over.
         halted_reason = case when p_status <> 'active' then i.halted_reason end,
-        halted_at = case when p_status <> 'active' then i.halted_at end
+        halted_at = case when p_status <> 'active' then i.halted_at end,
+        last_health_check = case when i.provider = 'evolution' and p_status = 'active' then null else i.last_health_check end
     where i.id = p_instance_id;
+    if p_status = 'active' then
+        perform messaging.set_phone_number(p_instance_id, v_instance.phone_number, p_by);
+    end if;
     return v_instance.status;
 end
 $function$;
 grant execute on function messaging.set_instance_status(uuid,text,text,text) to service_role;
-comment on function messaging.set_instance_status(uuid,text,text,text) is 'Any status -> the one given, by a person; active also lifts a halt. Returns the status before. Felt by the very next claim and begin.';
+comment on function messaging.set_instance_status(uuid,text,text,text) is 'Any status -> the one given, by a person; active also lifts a halt, but for a phone that another number has, and leaves a number of Evolution API
+that was never open disconnected. Returns the status before. Felt by the very next claim and begin.';
+
+CREATE OR REPLACE FUNCTION messaging.set_pairing(p_instance_id uuid, p_state text, p_detail text DEFAULT NULL::text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+    perform messaging.require(
+        p_state in ('connecting', 'expired', 'refused', 'passkey_needed'),
+        'a pairing is set to connecting, expired, refused or passkey_needed'
+    );
+    update messaging.pairings as p
+    set pairing_state = p_state, detail = left(p_detail, 200), qr_code = null, pairing_code = null
+    where p.instance_id = p_instance_id and p.pairing_state in ('connecting', 'waiting_for_scan');
+    return found;
+end
+$function$;
+grant execute on function messaging.set_pairing(uuid,text,text) to service_role;
+comment on function messaging.set_pairing(uuid,text,text) is 'connecting, waiting_for_scan -> expired, refused, passkey_needed, or back to connecting. False: nothing is being paired.';
 
 CREATE OR REPLACE FUNCTION messaging.set_phone_number(p_instance_id uuid, p_phone_number text, p_by text)
  RETURNS void
@@ -6234,15 +8368,43 @@ CREATE OR REPLACE FUNCTION messaging.set_phone_number(p_instance_id uuid, p_phon
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+declare
+    v_instance public.whatsapp_instances := messaging.lock_instance(p_instance_id);
+    v_is_taken boolean;
 begin
-    perform messaging.lock_instance(p_instance_id);
-    update public.whatsapp_instances as i set phone_number = p_phone_number where i.id = p_instance_id;
-    insert into messaging.instance_history (instance_id, happened_at, changed_by, change)
-    values (p_instance_id, messaging.clock(), p_by, 'phone number set');
+    if v_instance.phone_number is distinct from p_phone_number then
+        update public.whatsapp_instances as i set phone_number = p_phone_number where i.id = p_instance_id;
+        insert into messaging.instance_history (instance_id, happened_at, changed_by, change)
+        values (p_instance_id, messaging.clock(), p_by, 'phone number set');
+    end if;
+    if v_instance.provider <> 'evolution' then
+        return;
+    end if;
+    -- One phone paired twice would be two senders with a pace each: WhatsApp would see one number that sends twice as fast. Two that come at once
+    -- are one behind the other.
+    perform pg_advisory_xact_lock(hashtextextended('roleta.phone.' || messaging.phone_key(p_phone_number), 0));
+    v_is_taken := exists (
+        select from public.whatsapp_instances as i
+        where
+            i.id <> p_instance_id and i.status in ('active', 'paused') and i.halted_reason is distinct from 'phone_in_use'
+            -- One that was paused and then disconnected on purpose has no phone any more.
+            and (
+                i.provider <> 'evolution'
+                or exists (select from public.whatsapp_connections as c where c.whatsapp_instance_id = i.id)
+            )
+            and messaging.phone_key(i.phone_number) = messaging.phone_key(p_phone_number)
+            and messaging.phone_key(p_phone_number) <> ''
+    );
+    if v_is_taken then
+        perform messaging.halt_instance(p_instance_id, 'phone_in_use', p_by);
+    elsif v_instance.halted_reason = 'phone_in_use' then
+        perform messaging.sign_change(p_by, 'another phone, or no other number has it any more');
+        update public.whatsapp_instances as i set halted_reason = null, halted_at = null where i.id = p_instance_id;
+    end if;
 end
 $function$;
 grant execute on function messaging.set_phone_number(uuid,text,text) to service_role;
-comment on function messaging.set_phone_number(uuid,text,text) is 'The phone that answers on this number, as the provider reports it.';
+comment on function messaging.set_phone_number(uuid,text,text) is 'The phone that answers on this number, as the provider reports it. A number of Evolution API whose phone another number has is halted (phone_in_use).';
 
 CREATE OR REPLACE FUNCTION messaging.set_seats(p_instance_id uuid, p_max_users integer, p_by text)
  RETURNS integer
@@ -6331,6 +8493,37 @@ AS $function$
 $function$;
 -- executed by its owner only
 comment on function messaging.settle_stripe_event(text,uuid,text,boolean) is 'Says what an event came to, and for whom.';
+
+CREATE OR REPLACE FUNCTION messaging.show_qr(p_instance_id uuid, p_code text, p_pairing_code text DEFAULT NULL::text, p_made_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    perform messaging.require(
+        length(coalesce(p_code, '') || coalesce(p_pairing_code, '')) between 1 and 4000, 'a code has 1 to 4,000 characters'
+    );
+    update messaging.pairings as p
+    set
+        pairing_state = 'waiting_for_scan', qr_code = p_code, detail = null, qr_made_at = coalesce(p_made_at, p.qr_made_at),
+        -- The provider hands out its last code again, which may be old already: it is not made young by that.
+        shown_at = case when p.qr_code = p_code and p.shown_at is not null then p.shown_at else v_now end,
+        -- The code to scan and the one to type live together; an event may bring the first alone.
+        pairing_code = coalesce(p_pairing_code, case when p.qr_code = p_code then p.pairing_code end)
+    where
+        p.instance_id = p_instance_id and p.pairing_state in ('connecting', 'waiting_for_scan') and p.limit_at > v_now
+        and p.orphaned_at is null
+        and (p.qr_code is distinct from p_code or p.pairing_code is distinct from coalesce(p_pairing_code, p.pairing_code))
+        and (p_made_at is null or p.qr_made_at is null or p_made_at > p.qr_made_at);
+    return found;
+end
+$function$;
+grant execute on function messaging.show_qr(uuid,text,text,timestamp with time zone) to service_role;
+comment on function messaging.show_qr(uuid,text,text,timestamp with time zone) is 'connecting, waiting_for_scan -> waiting_for_scan with this code. p_made_at: the provider''s own time of it, so that a late event brings no older
+code back. False: nothing is being paired, or it is the code that is known.';
 
 CREATE OR REPLACE FUNCTION messaging.sign_change(p_by text, p_why text)
  RETURNS void
@@ -6487,35 +8680,86 @@ grant execute on function messaging.take_drafts(text,integer,double precision) t
 comment on function messaging.take_drafts(text,integer,double precision) is 'Up to p_limit drafts to compose, those first that are due first, leased; a lost worker''s come again when its lease is over.';
 
 CREATE OR REPLACE FUNCTION messaging.take_health_checks(p_every_s double precision DEFAULT 60, p_limit integer DEFAULT 50)
- RETURNS TABLE(instance_id uuid, instance_name text, provider text, zapi_instance_id text, zapi_token text, zapi_client_token text)
+ RETURNS TABLE(instance_id uuid, instance_name text, provider text, zapi_instance_id text, zapi_token text, zapi_client_token text, evolution_instance_name text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
 declare
+    v_now timestamptz := messaging.clock();
     v_due uuid[];
 begin
-    -- Locked in the order of everybody else; what another worker holds is its own to ask.
+    -- Who waits longest comes first, and before all who was asked for by an event. What another worker holds is its own to ask: nothing here waits.
     v_due := array(
         select i.id from public.whatsapp_instances as i
         where
-            i.status in ('active', 'disconnected') and i.provider = 'zapi'
+            i.status in ('active', 'disconnected')
             and coalesce(i.halted_reason, '') <> 'restricted'
-            and coalesce(i.last_health_check, 'epoch') <= messaging.clock() - make_interval(secs => p_every_s)
-        order by i.id
+            and coalesce(i.last_health_check, 'epoch') <= v_now - make_interval(secs => p_every_s)
+            -- A number of Evolution API is asked about while somebody waits for it: once it was open, or while it is being paired.
+            and (
+                i.provider <> 'evolution' or i.status = 'active'
+                or exists (
+                    select from public.whatsapp_connections as c
+                    where c.whatsapp_instance_id = i.id and c.first_connected_at is not null
+                )
+                or exists (
+                    select from messaging.pairings as p
+                    where p.instance_id = i.id and p.pairing_state in ('connecting', 'waiting_for_scan') and p.limit_at > v_now
+                )
+            )
+        order by i.last_health_check nulls first, i.id
         limit p_limit
         for no key update skip locked
     );
     return query
     update public.whatsapp_instances as i
-    set last_health_check = messaging.clock()
+    set last_health_check = v_now
     where i.id = any(v_due)
-    returning i.id, i.name, i.provider, i.zapi_instance_id, i.zapi_token, i.zapi_client_token;
+    returning i.id, i.name, i.provider, i.zapi_instance_id, i.zapi_token, i.zapi_client_token, i.evolution_instance_name;
 end
 $function$;
 grant execute on function messaging.take_health_checks(double precision,integer) to service_role;
 comment on function messaging.take_health_checks(double precision,integer) is 'The numbers whose state was not asked for so long, each to one worker only. Paused, banned and restricted ones are left alone.';
+
+CREATE OR REPLACE FUNCTION messaging.take_lifecycle(p_instance_id uuid, p_by text, p_lease_s double precision DEFAULT 90)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+    v_token uuid;
+begin
+    perform messaging.require(coalesce(p_by, '') <> '' and p_lease_s between 1 and 600, 'a turn has a holder and lasts 1 to 600 s');
+    update messaging.pairings as p
+    set lifecycle_token = gen_random_uuid(), lifecycle_by = p_by, lifecycle_until = v_now + make_interval(secs => p_lease_s)
+    where p.instance_id = p_instance_id and (p.lifecycle_token is null or p.lifecycle_until <= v_now)
+    returning p.lifecycle_token into v_token;
+    return v_token;
+end
+$function$;
+grant execute on function messaging.take_lifecycle(uuid,text,double precision) to service_role;
+comment on function messaging.take_lifecycle(uuid,text,double precision) is 'The right to create, connect or remove this number at the provider, for so long; null while another holds it (bug 32).';
+
+CREATE OR REPLACE FUNCTION messaging.take_orphans(p_limit integer DEFAULT 10)
+ RETURNS TABLE(instance_id uuid, instance_name text)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select p.instance_id, i.evolution_instance_name
+    from messaging.pairings as p
+    inner join public.whatsapp_instances as i on p.instance_id = i.id
+    where p.orphaned_at is not null and coalesce(p.lifecycle_until <= messaging.clock(), true)
+    -- Drawn: a few that the provider cannot remove keep nobody else waiting.
+    order by random()
+    limit p_limit
+$function$;
+grant execute on function messaging.take_orphans(integer) to service_role;
+comment on function messaging.take_orphans(integer) is 'Numbers whose connection was ended here and that the provider may still have. Take the lifecycle, ask is_orphan again, remove, say orphan_removed.';
 
 CREATE OR REPLACE FUNCTION messaging.take_over(p_agency_id uuid, p_phone_key text, p_for_s double precision)
  RETURNS void
@@ -6529,6 +8773,28 @@ AS $function$
 $function$;
 -- executed by its owner only
 comment on function messaging.take_over(uuid,text,double precision) is 'One of us writes to the person by hand: the bot keeps quiet for so many seconds from now.';
+
+CREATE OR REPLACE FUNCTION messaging.take_qr_renewal(p_instance_id uuid, p_every_s double precision DEFAULT 3)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    update messaging.pairings as p
+    set asked_at = v_now
+    where
+        p.instance_id = p_instance_id and (p.asked_at is null or p.asked_at <= v_now - make_interval(secs => p_every_s))
+        -- What is over at the provider too has nothing to tell.
+        and not (p.is_settled and p.pairing_state in ('expired', 'refused', 'ended'));
+    return found;
+end
+$function$;
+grant execute on function messaging.take_qr_renewal(uuid,double precision) to service_role;
+comment on function messaging.take_qr_renewal(uuid,double precision) is 'Whether this caller asks the provider now: one of all that look, at most once in so many seconds, and no more once an unfinished pairing is over there
+too (pairing_stopped).';
 
 CREATE OR REPLACE FUNCTION messaging.take_run(p_function text, p_slot timestamp with time zone, p_worker text, p_lease_s double precision DEFAULT 600)
  RETURNS TABLE(run_id text, lease_token uuid)
@@ -6616,6 +8882,47 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.take_seat(uuid,uuid) is 'Binds the profile to the number if it still has room; false, and nothing locked, if the seat is gone.';
+
+CREATE OR REPLACE FUNCTION messaging.take_stale_pairings(p_after_s double precision DEFAULT 240, p_limit integer DEFAULT 10)
+ RETURNS TABLE(instance_id uuid, instance_name text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    return query
+    with stale as (
+        select p.instance_id from messaging.pairings as p
+        where
+            (
+                p.pairing_state in ('connecting', 'waiting_for_scan')
+                and (p.limit_at <= v_now or p.looked_at <= v_now - make_interval(secs => p_after_s))
+            )
+            -- Over already, and whoever was to log it out at the provider did not come to it: once a minute until somebody has.
+            or (
+                not p.is_settled and p.pairing_state in ('expired', 'refused') and p.started_at > v_now - interval '1 day'
+                and coalesce(p.asked_at, p.started_at) <= v_now - interval '1 minute'
+            )
+        order by coalesce(p.asked_at, p.started_at), p.instance_id
+        limit p_limit
+        for no key update skip locked
+    )
+
+    update messaging.pairings as p
+    set
+        pairing_state = case when p.pairing_state in ('connecting', 'waiting_for_scan') then 'expired' else p.pairing_state end,
+        qr_code = null, pairing_code = null, asked_at = v_now
+    from stale as s, public.whatsapp_instances as i
+    where p.instance_id = s.instance_id and i.id = s.instance_id
+    returning i.id, i.evolution_instance_name;
+end
+$function$;
+grant execute on function messaging.take_stale_pairings(double precision,integer) to service_role;
+comment on function messaging.take_stale_pairings(double precision,integer) is 'connecting, waiting_for_scan -> expired, where the time is over or nobody looks any more: an unpaired number is logged out at the provider, or it
+connects for ever (evolution contract 9). Given out again each minute until pairing_stopped.';
 
 CREATE OR REPLACE FUNCTION messaging.take_stripe_event(p_event_id text, p_type text, p_created_at timestamp with time zone, p_checkout_id text, p_subscription_id text)
  RETURNS text
@@ -6907,6 +9214,21 @@ $function$;
 grant execute on function messaging.wake_forgotten() to service_role;
 comment on function messaging.wake_forgotten() is 'Wakes numbers that have a queue and sleep, and returns how many: 0, or there is a defect to report.';
 
+CREATE OR REPLACE FUNCTION messaging.webhook_connection(p_token_hash bytea)
+ RETURNS TABLE(instance_id uuid, instance_name text, evolution_instance_name text, agency_id uuid, phone_number text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select i.id, i.name, i.evolution_instance_name, i.agency_id, i.phone_number
+    from public.whatsapp_instances as i
+    where
+        i.provider = 'evolution'
+        and (i.webhook_token_hash = p_token_hash or i.previous_webhook_token_hash = p_token_hash)
+$function$;
+grant execute on function messaging.webhook_connection(bytea) to service_role;
+comment on function messaging.webhook_connection(bytea) is 'Whose webhook this is, by the hash of the secret in its header; two secrets are live, for the time of a rotation.';
+
 CREATE OR REPLACE FUNCTION messaging.webhook_instance(p_token_hash bytea DEFAULT NULL::bytea, p_zapi_instance_id text DEFAULT NULL::text)
  RETURNS TABLE(instance_id uuid, instance_name text, zapi_instance_id text, zapi_token text, phone_number text)
  LANGUAGE sql
@@ -6942,6 +9264,25 @@ AS $function$
 $function$;
 -- executed by its owner only
 comment on function messaging.why_no_reminder(public.sessions,boolean) is 'Why no reminder of this session is due any more; null while it is.';
+
+CREATE OR REPLACE FUNCTION messaging.withdraw_for_ended()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+    -- Its caller holds the sender, as forget_connection does: one of the two sees the other's work.
+    if not exists (select from public.whatsapp_connections as c where c.whatsapp_instance_id = new.instance_id)
+        and exists (select from messaging.pairings as p where p.instance_id = new.instance_id)
+    then
+        perform messaging.move(new.id, 'withdrawn', 'end_connection', 'the number was disconnected on purpose');
+    end if;
+    return null;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.withdraw_for_ended() is 'Trigger on outbox: what is enqueued for a number whose connection ended a moment before is withdrawn like what waited there.';
 
 CREATE OR REPLACE FUNCTION messaging.withdraw_messages(p_ids bigint[], p_by text, p_why text)
  RETURNS bigint[]
@@ -7053,6 +9394,14 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.write_instance_history() is 'Trigger on whatsapp_instances: one row per change that matters.';
+
+CREATE OR REPLACE FUNCTION messaging.written_keys(p_phone text)
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE
+RETURN CASE WHEN (regexp_replace(p_phone, '[^0-9]'::text, ''::text, 'g'::text) ~ '^[0-9]{10,11}$'::text) THEN ARRAY[messaging.phone_key(p_phone), messaging.phone_key(('55'::text || p_phone))] ELSE ARRAY[messaging.phone_key(p_phone)] END;
+-- executed by its owner only
+comment on function messaging.written_keys(text) is 'The keys (phone_key) that a phone may have, as somebody wrote it down: 10 or 11 digits may be a Brazilian one without its country code.';
 
 CREATE OR REPLACE FUNCTION public.allocate_whatsapp_instance(p_profile_id uuid, p_strategy text DEFAULT 'random'::text)
  RETURNS uuid
@@ -7206,6 +9555,44 @@ $function$;
 -- executed by its owner only
 comment on function roleta_migrations.drop_created(text) is 'Undoes, newest first, exactly what is recorded for the migration; refuses with WP005 where data would be lost,
 unless roleta.discard_data is on.';
+
+CREATE OR REPLACE FUNCTION roleta_migrations.drop_old_constraint(p_migration text, p_table text, p_constraint text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+    v_table regclass := roleta_migrations.existing_table(p_table);
+    v_definition text;
+begin
+    select pg_catalog.pg_get_constraintdef(c.oid) into v_definition
+    from pg_catalog.pg_constraint as c
+    where c.conrelid = v_table and c.conname = p_constraint;
+    if v_definition is null then
+        return;
+    end if;
+    perform roleta_migrations.remember(
+        p_migration || ' dropped', 'dropped_constraint', pg_catalog.format('%s.%I', v_table, p_constraint),
+        pg_catalog.format('alter table %s add constraint %I %s', v_table, p_constraint, v_definition)
+    );
+    execute pg_catalog.format('alter table %s drop constraint %I', v_table, p_constraint);
+end
+$function$;
+-- executed by its owner only
+comment on function roleta_migrations.drop_old_constraint(text,text,text) is 'Drops a constraint that was there before, and remembers how it was made; restore_dropped brings it back.';
+
+CREATE OR REPLACE FUNCTION roleta_migrations.drop_old_index(p_migration text, p_index regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+    perform roleta_migrations.remember(p_migration || ' dropped', 'dropped_index', p_index::text, pg_catalog.pg_get_indexdef(p_index));
+    execute pg_catalog.format('drop index %s', p_index);
+end
+$function$;
+-- executed by its owner only
+comment on function roleta_migrations.drop_old_index(text,regclass) is 'Drops an index that was there before, and remembers how it was made; restore_dropped brings it back.';
 
 CREATE OR REPLACE FUNCTION roleta_migrations.ensure_column(p_migration text, p_table text, p_column text, p_definition text)
  RETURNS boolean
@@ -7465,6 +9852,33 @@ end
 $function$;
 -- executed by its owner only
 comment on function roleta_migrations.remember_grants(text,text) is 'Stores who may do what on the table and its columns, before a migration changes it; the rollback restores exactly that.';
+
+CREATE OR REPLACE FUNCTION roleta_migrations.restore_dropped(p_migration text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+    v_object roleta_migrations.created_objects;
+begin
+    for v_object in
+        select * from roleta_migrations.created_objects
+        where migration = p_migration || ' dropped'
+        order by ordinal desc
+    loop
+        begin
+            execute v_object.previous;
+        exception
+            -- Rows that came since may not fit it: they are kept, and somebody is told.
+            when unique_violation or check_violation or foreign_key_violation or undefined_table then
+                raise notice 'roleta: % was not restored (%)', v_object.identity, sqlstate;
+        end;
+        delete from roleta_migrations.created_objects where ordinal = v_object.ordinal;
+    end loop;
+end
+$function$;
+-- executed by its owner only
+comment on function roleta_migrations.restore_dropped(text) is 'Brings back what drop_old_constraint and drop_old_index removed, where the rows of today allow it: in a rollback, after drop_created.';
 
 CREATE OR REPLACE FUNCTION roleta_migrations.restore_function(p_function text, p_previous jsonb)
  RETURNS void

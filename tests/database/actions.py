@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable
 
+from tests.database import agency_actions
 from tests.database.customers import checkout, subscription
 from tests.database.world import Row, World
 
@@ -222,6 +223,7 @@ FUNCTIONS: dict[str, Action] = {
     "take_run": _some("take_run('f1', date_trunc('minute', messaging.clock()), 'w', 1)"),
     "finish_run": _some("finish_run('f1', date_trunc('minute', messaging.clock()), gen_random_uuid())"),
     "close_sessions": _some("close_sessions('closed', 'closed')"),
+    **agency_actions.FUNCTIONS,
 }
 
 SOME_PEOPLE = "id in (select id from public.profiles order by random() limit 6)"
@@ -243,4 +245,4 @@ APP: dict[str, Action] = {
         f"update public.whatsapp_instances set status = %s where id = {A_NUMBER}", s.choice(STATUSES)
     ),
 }
-ACTIONS = FUNCTIONS | APP
+ACTIONS = FUNCTIONS | agency_actions.MANAGERS | APP | agency_actions.APP

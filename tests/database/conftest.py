@@ -7,8 +7,12 @@ import psycopg
 import pytest
 from pytest_postgresql.executors import NoopExecutor
 
+from tests.agency_fixtures import agency, served, them
 from tests.database.world import BentClock, Connect, Connection, World, bend
 from tests.servers import audit_findings_over, clone_of
+
+# Names that pytest finds here.
+__all__ = ["agency", "served", "them"]
 
 Worlds = Callable[[], World]
 # Who asks for one of these has, or may open, other sessions: they see only what was committed.

@@ -15,6 +15,21 @@ ATTEMPT = (
 # message in
 # each state; each is undone afterwards.
 PLANTED: dict[str, list[str]] = {
+    "spoke_for_another": [
+        f"update messaging.outbox set agency_id = gen_random_uuid() where id = {ANY.format('accepted')}",
+        "update public.whatsapp_instances set provider = 'evolution', agency_id = id, in_pool = false,"
+        " is_default = false, evolution_instance_name = messaging.connection_name(id, id);"
+        "update messaging.outbox set agency_id = instance_id,"
+        " facts = jsonb_build_object('client_id', gen_random_uuid())",
+    ],
+    "connection_differs": [
+        "update public.whatsapp_instances set provider = 'evolution', evolution_instance_name = id::text,"
+        f" status = '{instance_status}';"
+        "insert into public.whatsapp_connections"
+        " (agency_id, status, whatsapp_instance_id, first_connected_at)"
+        f" select id, '{status}', id, now() from public.whatsapp_instances"
+        for status, instance_status in (("pending", "active"), ("connected", "disconnected"))
+    ],
     "accepted_without_provider_id": [
         f"delete from messaging.attempts where message_id = {ANY.format('accepted')}",
         f"update messaging.attempts set outcome = 'unknown', provider_message_id = null"

@@ -8,25 +8,28 @@ import psycopg
 import pytest
 
 from tests.database.actions import ACTIONS, FUNCTIONS, REACTS, wanted
+from tests.database.agency_actions import MANAGERS, found_agency
 from tests.database.sessions import WAIT_S, all_at_once
 from tests.database.world import Connect, Connection, World
 
 CHANGING = """
     select p.proname from pg_proc as p
     where p.pronamespace in ('messaging'::regnamespace, 'public'::regnamespace) and p.provolatile = 'v'
-        and has_function_privilege('service_role', p.oid, 'execute') and p.proname <> 'clock'
+        and has_function_privilege(%s, p.oid, 'execute') and p.proname <> 'clock'
 """
 
 
 def test_every_function_that_changes_state_is_among_the_actions(world: World) -> None:
-    """A new function that service_role may call joins the pairs below, or this fails."""
-    assert {row["proname"] for row in world.rows(CHANGING)} == set(FUNCTIONS)
+    """A new function that service_role or a manager may call joins the pairs below, or this fails."""
+    assert {row["proname"] for row in world.rows(CHANGING, "service_role")} == set(FUNCTIONS)
+    assert {row["proname"] for row in world.rows(CHANGING, "authenticated")} == set(MANAGERS)
 
 
 def stir(world: World, source: random.Random) -> None:
     """Something of everything for the next pair: healthy numbers, a queue, leases, open attempts, expired
     rows."""
     world.rows("select messaging.resume_all('test')")
+    found_agency(world)
     world.rows(
         "update public.whatsapp_instances set status = 'active', halted_reason = null, halted_at = null"
         " where status <> 'active' or halted_reason is not null"

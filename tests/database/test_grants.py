@@ -11,6 +11,7 @@ import pytest
 from scripts.embedded import bootstrap_supabase
 from scripts.migrate import apply_all
 from tests.database.actions import FUNCTIONS
+from tests.database.agency_actions import MANAGERS
 from tests.database.world import World
 from tests.servers import fresh_database
 
@@ -21,6 +22,13 @@ READERS = {
     *("ready_in_s", "webhook_instance", "forecast", "explain", "pool_overview", "standing", "recent_moves"),
     *("audit_findings", "due_people", "recent_messages", "run_forecast", "contact", "stripe_profile"),
     *("choose_meditation", "meditation_recipient", "quiet_hour", "expected_times", "recent_runs"),
+    *("due_reports", "due_balance_alerts", "meta_tokens"),
+    *("is_orphan", "webhook_connection", "choose_speaker"),
+}
+# What a signed-in person may call beside a manager's functions that change state: each looks who asks.
+PERSONS = {
+    *("caller", "own_clients", "require_manager", "own_connection", "agency_connections"),
+    *("report_settings", "report_now", "report_deliveries", "balance_alerts", "list_clients"),
 }
 REFUSED = "42501"
 
@@ -45,7 +53,7 @@ def role(granted: World) -> Iterator[World]:
 
 @pytest.mark.parametrize("name", ROLES)
 def test_each_role_executes_exactly_what_it_should(role: World, name: str) -> None:
-    """service_role: the listed functions and no helper of theirs. The others: nothing."""
+    """service_role and a signed-in person: the listed functions and no helper of theirs. anon: nothing."""
     allowed = role.rows(
         "select p.proname from pg_proc as p where p.pronamespace in"
         " ('messaging'::regnamespace, 'audit'::regnamespace) and has_function_privilege(%s, p.oid, 'execute')"
@@ -55,8 +63,8 @@ def test_each_role_executes_exactly_what_it_should(role: World, name: str) -> No
         name,
         name,
     )
-    expected = READERS | set(FUNCTIONS) if name == "service_role" else set()
-    assert {row["proname"] for row in allowed} == expected
+    expected = {"service_role": READERS | set(FUNCTIONS), "authenticated": PERSONS | set(MANAGERS)}
+    assert {row["proname"] for row in allowed} == expected.get(name, set())
 
 
 @pytest.mark.parametrize("name", ROLES)

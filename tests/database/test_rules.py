@@ -44,6 +44,10 @@ TABLE: dict[str, Rules] = {
     "weekly_report": OURS._replace(on_unknown="hold", silence_d=7),
     **dict.fromkeys(["content", "content_completed"], OURS._replace(on_unknown="hold")),
     **dict.fromkeys(["schedule_setup", "schedule_renewal"], OURS),
+    "agency_report": Rules("bulk", False, False, True, 6, "hold"),
+    "balance_alert": AFTER._replace(on_unknown="resend_once"),
+    "agency_message": AFTER,
+    "agency_optout": Rules("reply", False, False, False, 0.25, "hold"),
 }
 
 

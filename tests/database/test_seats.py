@@ -186,8 +186,10 @@ def test_slots_stay_dense(world: World, steps: list[tuple[str, int]]) -> None:
         some = f"where get_byte(uuid_send(id), 15) %% 3 = {which} %% 3"
         if step == "add":
             world.rows(
-                "insert into public.whatsapp_instances (name, provider, in_pool, agency_id)"
-                " select 'n', 'evolution', g <> 2, case g when 3 then gen_random_uuid() end"
+                "insert into public.whatsapp_instances"
+                " (name, provider, evolution_instance_name, in_pool, agency_id)"
+                " select 'n', 'evolution', gen_random_uuid(), g <> 2,"
+                " case g when 3 then gen_random_uuid() end"
                 " from generate_series(1, 1 + %s %% 4) as g",
                 which,
             )

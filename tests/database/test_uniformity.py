@@ -76,8 +76,8 @@ def test_5000_draws_are_uniform_over_the_5_numbers_with_room(world: World) -> No
 def test_the_last_resort_is_uniform_too(world: World) -> None:
     """Two numbers with room among 2,000: mostly found by looking at all, and as evenly as by the slots."""
     world.rows(
-        "insert into public.whatsapp_instances (name, provider, max_users)"
-        " select 'full ' || g, 'evolution', 0 from generate_series(1, 1998) as g"
+        "insert into public.whatsapp_instances (name, provider, evolution_instance_name, max_users)"
+        " select 'full ' || g, 'evolution', 'full ' || g, 0 from generate_series(1, 1998) as g"
     )
     numbers = [world.number(seats=100_000) for _ in range(2)]
     counts = drawn(world, 200)

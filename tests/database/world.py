@@ -81,8 +81,10 @@ class World:
     def client_numbers(self, count: int) -> None:
         """Numbers that clients of agencies connected: Evolution, outside the pool."""
         self.rows(
-            "insert into public.whatsapp_instances (name, provider, in_pool, agency_id)"
-            " select 'client ' || g, 'evolution', false, gen_random_uuid() from generate_series(1, %s) as g",
+            "insert into public.whatsapp_instances"
+            " (name, provider, evolution_instance_name, in_pool, agency_id)"
+            " select 'client ' || g, 'evolution', 'client ' || g, false, gen_random_uuid()"
+            " from generate_series(1, %s) as g",
             count,
         )
 

@@ -124,3 +124,36 @@ cross join generate_series(1, 20) as n (n);
 
 insert into public.user_roles (user_id, role) values ('10000000-0000-4000-8000-000000000001', 'admin');
 insert into public.zapi_message_dedup (message_id, phone) values ('3EB0AA', '5511987654321');
+
+-- The other original, the agency's: its connections as they stood before and after its own change (functions 4.1), with rows in them.
+create table public.client_manager_links (
+    id uuid primary key default gen_random_uuid(),
+    client_user_id uuid not null unique,
+    manager_id uuid not null,
+    client_label text,
+    is_demo boolean default false,
+    created_at timestamptz default now()
+);
+create table public.whatsapp_connections (
+    id uuid primary key default gen_random_uuid(),
+    agency_id uuid not null,
+    client_id uuid references auth.users (id),
+    provider text not null default 'evolution',
+    instance_name text,
+    instance_id text,
+    status text default 'pending',
+    connected_at timestamptz default now(),
+    updated_at timestamptz default now(),
+    access_token text,
+    constraint whatsapp_connections_agency_id_key unique (agency_id)
+);
+alter table public.whatsapp_connections enable row level security;
+create policy managers_see_their_own on public.whatsapp_connections for all to authenticated using (auth.uid() = agency_id);
+create unique index whatsapp_connections_agency_client
+on public.whatsapp_connections (agency_id, coalesce(client_id, '00000000-0000-0000-0000-000000000000'));
+insert into public.client_manager_links (client_user_id, manager_id, client_label)
+values ('c0000000-0000-4000-8000-000000000001', 'a0000000-0000-4000-8000-000000000001', 'Padaria');
+insert into public.whatsapp_connections (agency_id, instance_name, status)
+values
+('a0000000-0000-4000-8000-000000000001', 'adscape_a000000000004000', 'connected'),
+('a0000000-0000-4000-8000-000000000002', 'adscape_a000000000005000', 'pending');

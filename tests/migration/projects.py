@@ -106,6 +106,8 @@ def _hand_over(server: psycopg.Connection[Any], superuser_url: str, owner: str) 
     )
     with psycopg.connect(superuser_url) as connection:
         connection.execute(sql.SQL("grant usage on schema auth to {}").format(sql.Identifier(owner)))
+        # As Supabase's own owner may: a table of the app refers to who may sign in.
+        connection.execute(sql.SQL("grant references on auth.users to {}").format(sql.Identifier(owner)))
         for kind in ("tables", "functions", "sequences"):
             connection.execute(
                 sql.SQL(

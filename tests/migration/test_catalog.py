@@ -44,19 +44,45 @@ def test_every_function_fixes_its_search_path(connect: Connect) -> None:
     assert connect().execute(FUNCTIONS + loose).fetchall() == []
 
 
-@pytest.mark.parametrize("role", ["anon", "authenticated"])
-def test_api_roles_execute_nothing(connect: Connect, role: str) -> None:
-    """Neither a stranger nor a signed-in person may call any function of ours."""
-    allowed = f"has_function_privilege('{role}', p.oid, 'execute')"
+def test_a_stranger_executes_nothing(connect: Connect) -> None:
+    """Nobody who is not signed in may call any function of ours."""
+    allowed = "has_function_privilege('anon', p.oid, 'execute')"
     assert connect().execute(FUNCTIONS + allowed).fetchall() == []
 
 
-@pytest.mark.parametrize("role", ["anon", "authenticated"])
-def test_api_roles_see_no_table(connect: Connect, role: str) -> None:
-    """Neither a stranger nor a signed-in person has a right on a table or column of ours."""
-    allowed = f"(has_table_privilege('{role}', c.oid, 'select, insert, update, delete, truncate, references')"
-    allowed += f" or has_any_column_privilege('{role}', c.oid, 'select, insert, update, references'))"
-    assert connect().execute(TABLES + allowed).fetchall() == []
+def test_what_a_signed_in_person_executes_asks_first_who_that_is(connect: Connect) -> None:
+    """Each function granted to people asks for the manager, by itself or through one that does."""
+    asks = "require_manager|require_client|own_connection|messaging.caller|request.jwt.claims"
+    unasked = f"has_function_privilege('authenticated', p.oid, 'execute') and p.prosrc !~ '{asks}'"
+    assert connect().execute(FUNCTIONS + unasked).fetchall() == []
+
+
+def test_a_stranger_sees_no_table(connect: Connect) -> None:
+    """Nobody who is not signed in has a right on a table or column of ours."""
+    assert connect().execute(TABLES + _any_right("anon")).fetchall() == []
+
+
+def test_a_signed_in_person_reads_what_a_policy_shows_and_writes_nothing(connect: Connect) -> None:
+    """Only tables with row security and our policy, only to read; nothing at all in messaging and audit."""
+    may_read = "has_table_privilege('authenticated', c.oid, 'select')"
+    shown = (
+        "exists (select from pg_policy as y where y.polrelid = c.oid and y.polname = 'roleta_sees_own'"
+        " and y.polcmd = 'r') and c.relrowsecurity and n.nspname = 'public'"
+    )
+    assert connect().execute(TABLES + f"{may_read} and not ({shown})").fetchall() == []
+    writes = (
+        "(has_table_privilege('authenticated', c.oid,"
+        " 'insert, update, delete, truncate, references, trigger')"
+        " or has_any_column_privilege('authenticated', c.oid, 'insert, update, references'))"
+    )
+    assert connect().execute(TABLES + writes).fetchall() == []
+
+
+def _any_right(role: str) -> str:
+    return (
+        f"(has_table_privilege('{role}', c.oid, 'select, insert, update, delete, truncate, references')"
+        f" or has_any_column_privilege('{role}', c.oid, 'select, insert, update, references'))"
+    )
 
 
 def test_service_role_writes_no_table_of_messaging(connect: Connect) -> None:
