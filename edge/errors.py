@@ -10,6 +10,7 @@ from edge.body import BodyRefused
 from shared.errors import (
     Conflict,
     DatabaseUnavailable,
+    Forbidden,
     IllegalMove,
     InvalidInput,
     NotFound,
@@ -18,20 +19,27 @@ from shared.errors import (
     SetupMissing,
     WouldDiscardData,
 )
+from shared.jwks import AuthUnavailable
+from shared.logins import LinkPending
+from shared.providers.base import ProviderError
 from shared.redaction import Redactor
 from shared.webhook_auth import Unauthorized
 
 RETRY_AFTER_S = 5
 _STATUS: tuple[tuple[type[RoletaError], int], ...] = (
     (InvalidInput, 400),
+    (Forbidden, 403),
     (NotFound, 404),
     (Conflict, 409),
     (IllegalMove, 409),
     (WouldDiscardData, 409),
+    (ProviderError, 502),  # its detail is scrubbed where it is made
     (SettingsError, 500),  # it names the variable, never its value
 )
 _TRY_AGAIN: tuple[tuple[type[RoletaError], str], ...] = (
     (DatabaseUnavailable, "the database cannot be reached now: try again in a few seconds"),
+    (LinkPending, "the login was made, the client is not linked to it yet: send the same again"),
+    (AuthUnavailable, "the sign-in service cannot be reached now: try again in a few seconds"),
     (SetupMissing, "the service is not set up yet: its database must be migrated"),
 )
 
@@ -49,15 +57,27 @@ class ErrorAnswers:
         app.add_error_handler(RoletaError, self._ours)
         app.set_error_serializer(_serialize)
 
+    def handle(self, req: falcon.Request, resp: falcon.Response, error: Exception) -> None:
+        """The answer to one error, for whoever then gives it another form (edge/pages)."""
+        if isinstance(error, RoletaError):
+            self._ours(req, resp, error, None)
+        else:
+            self._unexpected(req, resp, error, None)
+
     def _ours(self, req: falcon.Request, resp: falcon.Response, error: RoletaError, _: object) -> None:
         if isinstance(error, Unauthorized):
-            answer(resp, 401, "Unauthorized")
+            answer(resp, 401, str(error))
             return
         if isinstance(error, BodyRefused):
             answer(resp, error.http_status, str(error))
             return
         for kind, status in _STATUS:
             if isinstance(error, kind):
+                if kind is SettingsError:
+                    # A page shows a person less than this, and it is the operator who must act.
+                    self._log.error(
+                        "request.misconfigured", request_id=req.context.request_id, error=str(error)
+                    )
                 answer(resp, status, str(error))
                 return
         for kind, message in _TRY_AGAIN:
@@ -70,7 +90,10 @@ class ErrorAnswers:
 
     def _unexpected(self, req: falcon.Request, resp: falcon.Response, error: Exception, _: object) -> None:
         request_id = req.context.request_id
-        brought = (req.get_header("z-api-token"), req.get_header("authorization"), req.context.webhook_token)
+        authorization = req.get_header("authorization")
+        token = (authorization or "").rpartition(" ")[2]
+        secret_headers = [req.get_header(name) for name in ("z-api-token", "x-roleta-webhook")]
+        brought = (*secret_headers, authorization, token, req.context.webhook_token)
         text = "".join(traceback.format_exception(error))
         self._log.error(
             "request.failed",

@@ -12,7 +12,9 @@ from structlog.typing import FilteringBoundLogger
 from shared import cron
 from shared.db import Calls
 from shared.errors import InvalidInput, SettingsError
+from shared.identity import Person
 from shared.settings import Settings
+from shared.webhook_auth import Unauthorized
 
 CONFIG_FILE = Path(__file__).resolve().parent.parent / "supabase.toml"
 
@@ -25,7 +27,8 @@ class Call:
     """One request to a function: its JSON object, its headers (names in lower case), what it may use.
 
     `run_id`: the slot that the scheduler runs it for; None for whoever calls at will. `raw`: the bytes that
-    the body was read from, unpacked: what a signature covers.
+    the body was read from, unpacked: what a signature covers. `person`: who calls a function for users, as
+    whom `db.as_person` acts; None for all others.
     """
 
     function: str
@@ -37,6 +40,13 @@ class Call:
     webhook_token: str | None = field(default=None, repr=False)
     run_id: str | None = None
     raw: bytes = field(default=b"", repr=False)
+    person: Person | None = None
+
+    def caller(self) -> tuple[Person, Calls]:
+        """Who calls a function for users, and the database with that person's rights."""
+        if self.person is None:
+            raise Unauthorized
+        return self.person, self.db.as_person(self.person)
 
 
 Handler = Callable[[Call], Answer]

@@ -53,7 +53,10 @@ def run_function(
 
 def expected_times(db: Calls, people: Sequence[Mapping[str, Any]]) -> list[datetime | None]:
     """When each of a dry run's people would be written to, in their order; None while no number can."""
-    asked = [{"profile_id": each["profileId"], "purpose": each["purpose"]} for each in people]
+    asked = [
+        {"profile_id": each["profileId"], "purpose": each["purpose"], "instance_id": each.get("instanceId")}
+        for each in people
+    ]
     return [row["expected_at"] for row in db.call("messaging.expected_times", p_people=as_json(asked))]
 
 

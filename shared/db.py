@@ -1,14 +1,15 @@
-"""One pool of connections, and the one place where driver errors become ours. SQL functions decide.
+"""One pool of connections: calls as the service, or under one person's rights. SQL functions decide.
 
 No retries: only the caller knows whether asking twice is harmless.
 """
 
 import functools
+import json
 import select
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, LiteralString, Protocol, Self
+from typing import TYPE_CHECKING, Any, LiteralString, Protocol, Self
 
 import psycopg
 from psycopg import sql
@@ -16,24 +17,17 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 from psycopg.types.numeric import FloatDumper
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
-from shared.errors import (
-    BY_SQLSTATE,
-    DatabaseUnavailable,
-    InvalidInput,
-    NotFound,
-    RoletaError,
-    SettingsError,
-    SetupMissing,
-)
+from shared.db_errors import FORBIDDEN, translated
+from shared.errors import Forbidden, InvalidInput, NotFound, RoletaError, SettingsError, SetupMissing
+
+if TYPE_CHECKING:
+    from shared.identity import Person
 
 Row = dict[str, Any]
-# Connection lost; resources gone (connections, disk, memory); server stopping or starting; and where the same
-# call may well succeed a moment later: cut off by a timeout or a lock, lost in a deadlock, met a standby.
-UNAVAILABLE = ("08", "53", "57P", "57014", "40", "55P03", "25006")
-# Undefined function, table, schema: what `roleta migrate` makes.
-_NOT_MIGRATED = ("42883", "42P01", "3F000")
+# Not a member of the role; no such role: what Supabase, or supabase_bootstrap.sql, provides.
+_NO_ROLE = (FORBIDDEN, "22023")
 
 
 class Calls(Protocol):
@@ -42,6 +36,8 @@ class Calls(Protocol):
     def call(self, function: str, /, **arguments: object) -> list[Row]: ...
 
     def call_one(self, function: str, /, **arguments: object) -> Row: ...
+
+    def as_person(self, person: "Person", /) -> "Calls": ...
 
 
 class Transaction:
@@ -135,6 +131,10 @@ class Database:
         with self._connected() as connection:
             return connection.rows(query, parameters)
 
+    def as_person(self, person: "Person", /) -> "AsPerson":
+        """The same database with this person's rights and no others (design.md 10)."""
+        return AsPerson(self, person)
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Several calls in one transaction: committed at the block's end, undone where it raises."""
@@ -172,53 +172,59 @@ class Database:
         self._refusal = reason
 
 
+class AsPerson:
+    """Calls and reads under one person's rights: row security and grants decide, not Python.
+
+    Each runs in a transaction whose role and claims end with it, however it ends. Forbidden where the
+    person has no right to what is asked.
+    """
+
+    def __init__(self, database: Database, person: "Person") -> None:
+        self._database = database
+        self._claims = json.dumps(person.claims)
+
+    def call(self, function: str, /, **arguments: object) -> list[Row]:
+        """As Database.call."""
+        with self._begun() as transaction:
+            return transaction.call(function, **arguments)
+
+    def call_one(self, function: str, /, **arguments: object) -> Row:
+        """The only row of a call; NotFound where there is none."""
+        return only(self.call(function, **arguments), function)
+
+    def rows(self, query: LiteralString, parameters: Mapping[str, object] | None = None) -> list[Row]:
+        """As Database.rows: of the tables that people may read, the rows that this person may see."""
+        with self._begun() as transaction:
+            return transaction.rows(query, parameters)
+
+    def as_person(self, person: "Person", /) -> "AsPerson":
+        """Another person's rights instead of this one's."""
+        return self._database.as_person(person)
+
+    @contextmanager
+    def _begun(self) -> Iterator[Transaction]:
+        with self._database.transaction() as transaction:
+            try:
+                transaction.rows(
+                    "select set_config('request.jwt.claims', %(claims)s, true),"
+                    " set_config('role', 'authenticated', true)",
+                    {"claims": self._claims},
+                )
+            except RoletaError as error:
+                if error.code in _NO_ROLE:
+                    raise SetupMissing("the database's user is no member of the role authenticated") from None
+                raise
+            try:
+                yield transaction
+            except RoletaError as error:
+                if error.code == FORBIDDEN:
+                    raise Forbidden from None
+                raise
+
+
 def as_json(value: object) -> Jsonb:
     """For a json parameter whose value is no dict: a plain or empty list, a string, a number."""
     return Jsonb(value)
-
-
-@contextmanager
-def translated(what: str, refusal: Callable[[], str | None] = lambda: None) -> Iterator[None]:
-    """Turns driver errors of the block into ours; `what` names what was being done."""
-    try:
-        yield
-    except psycopg.Error as error:
-        # Never the driver's own text or cause: its DETAIL holds values of rows.
-        raise _translate(error, what, refusal) from None
-
-
-def _translate(error: psycopg.Error, what: str, refusal: Callable[[], str | None]) -> RoletaError:
-    state = error.sqlstate
-    if state is None:
-        return _translate_client_side(error, what, refusal)
-    if state in BY_SQLSTATE:
-        return BY_SQLSTATE[state](error.diag.message_primary)
-    if state.startswith(UNAVAILABLE):
-        return DatabaseUnavailable(f"the database went away: {type(error).__name__}", sqlstate=state)
-    if state.startswith("22"):
-        return InvalidInput(
-            f"a value given to {what} has the wrong form: {type(error).__name__}", sqlstate=state
-        )
-    constraint = error.diag.constraint_name
-    message = f"{what} failed in the database: {type(error).__name__} ({state})"
-    if constraint:
-        message += f", constraint {constraint}"
-    if state in _NOT_MIGRATED:
-        return SetupMissing(f"{message}; is the database migrated (roleta migrate)?", sqlstate=state)
-    return RoletaError(message, sqlstate=state, constraint=constraint)
-
-
-def _translate_client_side(error: psycopg.Error, what: str, refusal: Callable[[], str | None]) -> RoletaError:
-    if isinstance(error, psycopg.DataError):
-        return InvalidInput(f"a value given to {what} cannot be stored, such as a text with a NUL byte")
-    if isinstance(error, PoolTimeout):
-        reason = refusal()
-        return DatabaseUnavailable(
-            f"the database cannot be reached: {reason}" if reason else "every database connection is busy"
-        )
-    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
-        return DatabaseUnavailable(f"the connection to the database was lost during {what}")
-    return RoletaError(f"{what} was not asked rightly: {type(error).__name__}")
 
 
 @functools.lru_cache(maxsize=512)

@@ -14,6 +14,7 @@ from shared import clock, log
 from shared.db import Calls
 from shared.errors import DatabaseUnavailable, RoletaError
 from shared.providers.base import AttemptReport, Content, Outcome, Provider
+from shared.providers.evolution import EvolutionClient
 from shared.providers.transport import open_http
 from shared.providers.zapi import ZApiClient
 
@@ -144,16 +145,34 @@ class Dispatcher:
 class Providers:
     """Makes the client for a row of begin_attempt or take_health_checks, all over one shared HTTP client."""
 
-    def __init__(self, *, zapi_base_url: str, max_connections: int) -> None:
+    def __init__(
+        self,
+        *,
+        zapi_base_url: str,
+        max_connections: int,
+        evolution_url: str | None = None,
+        evolution_key: str | None = None,
+    ) -> None:
         self._zapi_base_url = zapi_base_url
+        self._evolution_url, self._evolution_key = evolution_url, evolution_key
         self._http = open_http(max_connections=max_connections)
 
     def __call__(self, row: Row) -> Provider:
         """ValueError for a number whose provider or credentials we cannot use."""
-        if row["provider"] != "zapi":
-            raise ValueError(f"no client for the provider {row['provider']}")
         timeout = {"timeout_s": float(row["send_timeout_s"])} if row.get("send_timeout_s") else {}
-        return ZApiClient.from_instance(row, base_url=self._zapi_base_url, http=self._http, **timeout)
+        match row["provider"]:
+            case "zapi":
+                return ZApiClient.from_instance(row, base_url=self._zapi_base_url, http=self._http, **timeout)
+            case "evolution":
+                return EvolutionClient.from_instance(
+                    row,
+                    base_url=self._evolution_url,
+                    api_key=self._evolution_key,
+                    http=self._http,
+                    **timeout,
+                )
+            case other:
+                raise ValueError(f"no client for the provider {other}")
 
     def close(self) -> None:
         """Closes the connections of every client it made."""

@@ -54,6 +54,13 @@ class Exchanges:
             raise FailedExchange(f"HTTP {answer.status_code}")
         return answer.content, _media_type(answer)
 
+    def answer_of(
+        self, request: httpx.Request, *, ends_at: float, limit: int = MAX_ANSWER_BYTES
+    ) -> tuple[int, bytes]:
+        """The code and the body of whatever is answered by `ends_at` (monotonic seconds). FailedExchange."""
+        answer = self._answer(request, ends_at, limit)
+        return answer.status_code, answer.content
+
     def download(self, url: str, *, ends_at: float, limit: int) -> tuple[bytes, str]:
         """A file at an http or https address and its media type; follows three redirects, to no weaker
         scheme."""

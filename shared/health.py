@@ -13,7 +13,8 @@ AT_ONCE = 8
 
 
 class HealthDuty:
-    """Every number is asked once a minute, by one worker, however many workers there are."""
+    """Every number is asked once a minute, and at once after an event that says to ask, by one worker,
+    however many workers there are."""
 
     def __init__(self, db: Calls, provider_for: ProviderFactory, *, every_s: float = EVERY_S) -> None:
         self._db = db
@@ -34,17 +35,19 @@ class HealthDuty:
             state = self._provider_for(instance).state()
         except ValueError as error:
             state = ChannelState(None, str(error), account_refused="credentials_unusable")
+        # An instance that the provider does not know, or no longer, is a number that is not connected.
+        connected = False if state.exists is False else state.connected
         try:
             recorded = self._db.call_one(
                 "messaging.record_health",
                 p_instance_id=instance["instance_id"],
-                p_connected=state.connected,
+                p_connected=connected,
                 p_refusal=state.account_refused,
             )
         except RoletaError as error:
             self._log.warning("health not recorded", instance=instance["instance_name"], why=str(error))
             return
-        if not state.connected:
+        if not connected:
             self._log.warning(
                 "not healthy",
                 instance=instance["instance_name"],

@@ -1,4 +1,4 @@
-"""The Python face of the inbox: events stored once, turns taken and ended (migrations 0016, 0030-0032).
+"""The Python face of the inbox: events stored once, turns taken and ended (migrations 0016, 0030-0032, 0055).
 
 What an event means is read in shared/providers; who may bring one, in shared/webhook_auth.
 """
@@ -113,6 +113,58 @@ def accept(
         p_debounce_s=debounce_s,
     )
     return Accepted(**row)
+
+
+@dataclass(frozen=True)
+class AcceptedForAgency:
+    """What became of an event of an agency's number. `opted`: "out" or "in" where a stop or a start changed
+    something; `is_new` False: a repeat, nothing changed, `event_id` None."""
+
+    event_id: int | None
+    is_new: bool
+    opted: str | None
+
+
+def accept_for_agency(
+    db: Calls,
+    *,
+    instance_id: UUID,
+    event_key: str,
+    kind: str,
+    payload: Mapping[str, Any],
+    phone: str | None = None,
+    lid: str | None = None,
+    text: str | None = None,
+    message_kind: str | None = None,
+    happened_at: datetime | None = None,
+    from_me: bool = False,
+    command: str | None = None,
+    receipt: str | None = None,
+    receipt_ids: Sequence[str] = (),
+    error: str | None = None,
+) -> AcceptedForAgency:
+    """As `accept`, for a number of an agency or of one of its clients, where no bot answers.
+
+    `phone` may be a LID; `command`: what a person orders who wrote to this number alone.
+    """
+    row = db.call_one(
+        "messaging.accept_agency_event",
+        p_instance_id=instance_id,
+        p_event_key=event_key,
+        p_kind=kind,
+        p_payload=dict(payload),
+        p_phone=phone,
+        p_lid=lid,
+        p_text=text,
+        p_message_kind=message_kind,
+        p_happened_at=happened_at,
+        p_from_me=from_me,
+        p_command=command,
+        p_receipt=receipt,
+        p_receipt_ids=list(receipt_ids),
+        p_error=error,
+    )
+    return AcceptedForAgency(**row)
 
 
 def same_phone(db: Calls, one: str, other: str) -> bool:

@@ -32,6 +32,9 @@ _CREDENTIAL_KEYS = frozenset(
         "zapitoken",
     }
 )
+# What an event of Evolution API may hold beside those: codes to pair with, pictures of them, and media, which
+# is the person's and large (evolution contract 9, "Keys leak").
+_UNSTORED_KEYS = frozenset({"base64", "code", "hash", "jpegthumbnail", "jwtkey", "pairingcode"})
 # A UUID may carry a long run of digits and must stay whole in a log, so it is matched first and kept.
 _UUID_OR_DIGITS = re.compile(
     r"(?P<uuid>\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b)|(?P<digits>\d{10,})", re.I
@@ -68,8 +71,9 @@ def clean_text(text: str) -> str:
 
 
 def redact_event(payload: Any) -> Any:
-    """A copy of a webhook payload fit to be stored: credential-like keys dropped at every depth, texts
-    cleaned, NaN and infinities (which jsonb refuses) made null. Everything else stays as it came."""
+    """A copy of a webhook payload fit to be stored: credential-like keys, pairing codes and media dropped at
+    every depth, texts cleaned, NaN and infinities (which jsonb refuses) made null. The rest stays as it came.
+    """
     return _redact(payload, MAX_DEPTH)
 
 
@@ -79,13 +83,17 @@ def _redact(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, Mapping):
-        kept = ((str(key), item) for key, item in value.items() if not _is_credential(str(key)))
+        kept = ((str(key), item) for key, item in value.items() if _is_storable(str(key)))
         return {clean_text(key): _redact(item, depth - 1) for key, item in kept}
     if isinstance(value, list | tuple):
         return [_redact(item, depth - 1) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _is_storable(key: str) -> bool:
+    return not _is_credential(key) and re.sub(r"[^a-z0-9]", "", key.lower()) not in _UNSTORED_KEYS
 
 
 def _is_credential(key: str) -> bool:

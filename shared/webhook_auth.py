@@ -1,4 +1,5 @@
-"""Whose webhook a request is. Z-API signs nothing (zapi contract 5.1): a path secret and a token header do.
+"""Whose webhook a request is. No provider signs (zapi contract 5.1, evolution contract 6): a secret of ours
+in the path or in a header proves it.
 
 Every refusal is the same Unauthorized after the same work: one look-up and one comparison.
 """
@@ -26,8 +27,18 @@ class WebhookInstance:
     phone_number: str | None = field(repr=False)
 
 
+@dataclass(frozen=True)
+class WebhookConnection:
+    """The number of an agency or a client that an authentic event belongs to."""
+
+    instance_id: UUID
+    name: str
+    agency_id: UUID | None
+    phone_number: str | None = field(repr=False)
+
+
 def new_token() -> str:
-    """A fresh secret for the path of one number's webhook: 256 bits, URL-safe."""
+    """A fresh secret for one number's webhook: 256 bits, URL-safe."""
     return secrets.token_urlsafe(32)
 
 
@@ -57,6 +68,23 @@ def authenticate(
     for row in proven:
         if same_secret(row["zapi_instance_id"], claimed):
             return WebhookInstance(row["instance_id"], row["instance_name"], row["phone_number"])
+    raise Unauthorized
+
+
+def authenticate_connection(
+    db: Calls, *, header_token: str | None, claimed_name: object
+) -> WebhookConnection:
+    """The number of Evolution API whose secret came in the header, or Unauthorized; the instance that the
+    payload names must be that number's. The payload's own `apikey` proves nothing: it may be null."""
+    claimed = claimed_name if isinstance(claimed_name, str) else ""
+    rows = db.call("messaging.webhook_connection", p_token_hash=hash_token(header_token or ""))
+    if not rows:
+        same_secret("no number", claimed)
+    for row in rows:
+        if header_token and same_secret(row["evolution_instance_name"], claimed):
+            return WebhookConnection(
+                row["instance_id"], row["evolution_instance_name"], row["agency_id"], row["phone_number"]
+            )
     raise Unauthorized
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from shared import agent, clock, log
 from shared.compose import DraftDuty
+from shared.connections import Connections
 from shared.db import Calls
 from shared.dispatcher import Dispatcher, Providers
 from shared.errors import DatabaseUnavailable, RoletaError
@@ -20,7 +21,9 @@ TURN_PAUSE_S = 0.25
 EXPIRE_EVERY_S = 10.0
 FORGOTTEN_EVERY_S = 60.0
 EFFECTS_EVERY_S = 30.0
-HEALTH_LOOK_EVERY_S = 5.0
+# An event may ask for a look (messaging.ask_health_soon), and somebody watches a page for what it finds.
+HEALTH_LOOK_EVERY_S = 1.0
+LEFTOVERS_EVERY_S = 15.0
 SCHEDULE_LOOK_EVERY_S = 5.0
 # Each may wait for the agent's service.
 TURNS_AT_ONCE = 4
@@ -40,10 +43,14 @@ class Worker:
         self._poll_s = settings.poll_interval_s
         self._log = log.get(worker=name)
         self._providers = Providers(
-            zapi_base_url=settings.zapi_base_url, max_connections=settings.max_in_flight + 8
+            zapi_base_url=settings.zapi_base_url,
+            max_connections=settings.max_in_flight + 8,
+            evolution_url=settings.evolution_url,
+            evolution_key=settings.evolution_key,
         )
         self._dispatcher = Dispatcher(db, self._providers, worker=name, max_in_flight=settings.max_in_flight)
         self._health = HealthDuty(db, self._providers)
+        self._connections = Connections(db, settings) if settings.has_evolution else None
         self._agent = agent.from_settings(settings)
         self._drafts = DraftDuty(db, self._agent, self._log, agent_timeout_s=settings.agent_timeout_s)
         self._turns = TurnDuty(db, settings, self._log, self._agent)
@@ -57,6 +64,8 @@ class Worker:
             self._start(stop, "effects", self._retry_effects, EFFECTS_EVERY_S),
             self._start(stop, "health", lambda: self._all(stop, self._health.run_once), HEALTH_LOOK_EVERY_S),
         ]
+        if (connections := self._connections) is not None:
+            duties.append(self._start(stop, "leftovers", connections.remove_leftovers, LEFTOVERS_EVERY_S))
         if (scheduler := self._scheduler) is not None:
             look = functools.partial(scheduler.tick, self._name, stop.is_set)
             duties.append(self._start(stop, "schedule", look, SCHEDULE_LOOK_EVERY_S))
@@ -81,6 +90,8 @@ class Worker:
                 duty.join()
             self._leave(composing)
             self._providers.close()
+            if self._connections is not None:
+                self._connections.close()
             self._log.info("stopped")
 
     def _leave(self, composing: list[threading.Thread]) -> None:

@@ -18,6 +18,7 @@ from pytest_postgresql.executors import NoopExecutor
 
 from scripts.embedded import EmbeddedPostgres, bootstrap_supabase
 from scripts.migrate import apply_all
+from scripts.simulator.evolution.process import EvolutionSimulator
 from shared.db import Database
 from tests.servers import (
     SERVER_BINARIES,
@@ -32,9 +33,10 @@ from tests.servers import (
 hypothesis.settings.register_profile("roleta", deadline=None)
 hypothesis.settings.load_profile("roleta")
 
+BESIDE_THE_SLOW = {"simulate": "simulated", "pages": "pages"}
 LOOPBACK = ("127.", "::1", "localhost")
 # What would lead a test to a real database or a real number, or change how libpq connects.
-REAL_WORLD = ("DATABASE_URL", "PG", "ROLETA_", "STRIPE_", "SUPABASE_", "ZAPI_")
+REAL_WORLD = ("DATABASE_URL", "EVOLUTION_", "PG", "ROLETA_", "STRIPE_", "SUPABASE_", "ZAPI_")
 for _name in [name for name in os.environ if name.startswith(REAL_WORLD)]:
     del os.environ[_name]
 
@@ -70,11 +72,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Slow tests run one after the other, first: they measure times and start many processes. Simulations,
-    whose time is their own, run beside them. Quick tests on another PostgreSQL share one process's server."""
+    whose time is their own, and the pages, whose office is worth sharing, run beside them. Quick tests on
+    another PostgreSQL share one process's server."""
+    for item in items:
+        if item.path.parent.name == "pages":
+            item.add_marker(pytest.mark.slow)
     slow = [item for item in items if item.get_closest_marker("slow")]
     for item in slow:
-        simulated = item.path.parent.name == "simulate"
-        item.add_marker(pytest.mark.xdist_group("simulated" if simulated else "slow"))
+        item.add_marker(pytest.mark.xdist_group(BESIDE_THE_SLOW.get(item.path.parent.name, "slow")))
     for item in items:
         version = _server_version(item)
         if not item.get_closest_marker("slow") and version not in (None, "bundled"):
@@ -189,3 +194,19 @@ def connect(database_url: str) -> Iterator[Callable[[], psycopg.Connection[tuple
     yield connect_once
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture(scope="session")
+def evolution_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvolutionSimulator]:
+    """The Evolution simulator, one for each test process, twenty times as fast as the real server."""
+    log = tmp_path_factory.mktemp("evolution") / "acceptances.jsonl"
+    with EvolutionSimulator(log=log, key="evolution-key-" + "e" * 26, speed=20.0) as running:
+        yield running
+        assert running.complaints() == ""
+
+
+@pytest.fixture
+def evolution(evolution_server: EvolutionSimulator) -> EvolutionSimulator:
+    """The same server without an instance."""
+    evolution_server.control("reset", everything=True)
+    return evolution_server

@@ -116,6 +116,12 @@ class EvolutionClient:
         connecting or close. An unknown instance is one that is not connected."""
         return self._state(STATE_TIMEOUT_S)
 
+    def phone(self) -> str | None:
+        """Whose phone is paired; None where the provider does not say. Only of an instance that is open: it
+        stays filled after an end (contract 4)."""
+        asked = f"instance/fetchInstances?instanceName={self._name}"
+        return evolution_answers.owner(self._server.call("GET", asked, again=True), self._name)
+
     def create(self, *, number: str | None = None) -> Created:
         """Make the instance, without a QR code (contract 10.4). NameTaken where one of this name is there;
         ProviderError where it was not made, or shows no state (another create of its name, contract 1.12)."""

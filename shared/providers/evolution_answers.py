@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from shared.providers.base import ChannelState, ProviderError
+from shared.providers.evolution_messages import phone_of
 from shared.providers.facts import text
 
 Profile = Literal["2.3.6", "2.3.7", "2.4"]
@@ -28,6 +29,9 @@ WEBHOOK_EVENTS = (
     "REMOVE_INSTANCE",
 )
 
+# WhatsApp's codes are four short parts of base64 and commas, and what is typed has 8 characters (contract 4).
+_CODE = re.compile(r"[!-~]{1,1500}")
+_TYPED = re.compile(r"[!-~]{1,32}")
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?!\d)")
 
 
@@ -95,6 +99,10 @@ class Webhook:
         )
 
 
+# What `detail` says of an instance that has a row at the server and nothing in its memory (contract 4).
+NO_STATE = "the answer does not say"
+
+
 def channel_state(value: Any) -> ChannelState:
     """A 200 of connectionState. Without `state` the row is there and nothing in memory: we cannot tell
     (contract 4)."""
@@ -103,10 +111,18 @@ def channel_state(value: Any) -> ChannelState:
         return ChannelState(None, "the answer has a shape that we do not know")
     state = text(instance.get("state"))
     if state is None:
-        return ChannelState(None, "the answer does not say", exists=True)
+        return ChannelState(None, NO_STATE, exists=True)
     if state not in {"open", "connecting", "close"}:
         return ChannelState(None, f"a state that we do not know: {state[:40]}", exists=True)
     return ChannelState(state == "open", state, exists=True)
+
+
+def owner(value: Any, instance_name: str) -> str | None:
+    """The phone of one instance in an answer of fetchInstances, whose tokens are left behind."""
+    for row in value if isinstance(value, list) else []:
+        if isinstance(row, Mapping) and row.get("name") == instance_name:
+            return phone_of(row.get("ownerJid"))
+    return None
 
 
 def pairing(value: Any) -> Qr | Open | Pending:
@@ -118,9 +134,19 @@ def pairing(value: Any) -> Qr | Open | Pending:
         return Open() if instance.get("state") == "open" else Pending()
     count = value.get("count")
     whole = count if isinstance(count, int) and not isinstance(count, bool) else None
-    if code := text(value.get("code")):
-        return Qr(code, text(value.get("pairingCode")), whole)
+    if code := scannable(value.get("code")):
+        return Qr(code, typeable(value.get("pairingCode")), whole)
     return Pending()
+
+
+def scannable(value: Any) -> str | None:
+    """A code that a QR code can hold. Anything else is as good as none: to show it would fail."""
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else None
+
+
+def typeable(value: Any) -> str | None:
+    """A code that somebody can type."""
+    return value if isinstance(value, str) and _TYPED.fullmatch(value) else None
 
 
 def created(value: Any) -> Created | None:

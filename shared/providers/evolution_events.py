@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from shared.providers import evolution_messages
+from shared.providers.evolution_answers import scannable, typeable
 from shared.providers.evolution_messages import Message, phone_of
 from shared.providers.facts import digest, key, text
 from shared.providers.verdicts import parse_body
@@ -145,10 +146,12 @@ def _connection(seen: _Happening, data: Mapping[str, Any]) -> Known | None:
 def _qr(seen: _Happening, data: Mapping[str, Any]) -> Known | None:
     shown = data.get("qrcode")
     if isinstance(shown, Mapping):
-        code = text(shown.get("code"))
+        code = scannable(shown.get("code"))
         if code is None:
             return None
-        return QrShown(seen.instance, digest("QRCODE_UPDATED", code), code, text(shown.get("pairingCode")))
+        return QrShown(
+            seen.instance, digest("QRCODE_UPDATED", code), code, typeable(shown.get("pairingCode"))
+        )
     # In place of a code: {"message": "QR code limit reached, …", "statusCode": 500}
     if text(data.get("message")) is not None:
         return QrLimit(seen.instance, seen.key("QRCODE_UPDATED", "limit"))

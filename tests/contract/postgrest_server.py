@@ -1,4 +1,5 @@
-"""A stand-in for PostgREST on a real database: calls functions as service_role, as Supabase would.
+"""A stand-in for PostgREST on a real database: calls functions as service_role or as a person, as Supabase
+would.
 
 Only what shared/rest.py uses: POST /rest/v1/rpc/<function>, Content-Profile, the error object (its
 documentation).
@@ -6,7 +7,7 @@ documentation).
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 SERVICE_KEY = "service-key-of-the-stand-in"
+ANON_KEY = "anon-key-of-the-stand-in"
 _LOOK_UP = """
 select
     p.proretset, p.prorettype = 'void'::regtype, p.proargnames,
@@ -29,19 +31,32 @@ limit 1
 
 
 @contextmanager
-def postgrest_server(database_url: str) -> Iterator[str]:
-    """The address of a running stand-in; every call is a connection and a transaction of its own."""
+def postgrest_server(database_url: str, people: Mapping[str, dict[str, Any]] | None = None) -> Iterator[str]:
+    """The address of a running stand-in; every call is a connection and a transaction of its own.
+
+    `people`: the claims of the tokens that it takes, with the anon key beside them.
+    """
+    keys: dict[str | None, tuple[str, str, dict[str, Any]]] = {
+        f"Bearer {SERVICE_KEY}": (SERVICE_KEY, "service_role", {})
+    }
+    for token, claims in (people or {}).items():
+        keys[f"Bearer {token}"] = (ANON_KEY, "authenticated", claims)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"] or 0)
             given = json.loads(self.rfile.read(length) or b"{}")
-            if self.headers["Authorization"] != f"Bearer {SERVICE_KEY}":
+            api_key, role, claims = keys.get(self.headers["Authorization"], ("", "", {}))
+            if not api_key or self.headers["apikey"] != api_key:
                 self._answer(401, {"code": "PGRST301", "message": "JWSError"})
                 return
             function = self.path.removeprefix("/rest/v1/rpc/")
             try:
                 with psycopg.connect(database_url) as connection:
+                    connection.execute(
+                        "select set_config('role', %s, true), set_config('request.jwt.claims', %s, true)",
+                        (role, json.dumps(claims)),
+                    )
                     answer = _call(connection, self.headers["Content-Profile"], function, given)
                 # Only now is it committed, and only then does PostgREST answer.
                 self._answer(200, answer)
@@ -95,7 +110,6 @@ def _call(connection: psycopg.Connection[Any], schema: str, function: str, given
     arguments = sql.SQL(", ").join(
         sql.SQL("{} => {}").format(sql.Identifier(name), _typed(name, of[name])) for name in given
     )
-    connection.execute("set local role service_role")
     query = sql.SQL("select to_jsonb(r) from {}({}) as r").format(sql.Identifier(schema, function), arguments)
     rows = [row[0] for row in connection.execute(query, {"given": json.dumps(given)}).fetchall()]
     if is_set:

@@ -4,12 +4,13 @@ token is told."""
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
 
 from scripts.simulator.ad_platform import TROUBLES, AdPlatformSimulator
-from shared.ad_accounts import Balance, BalanceFailure, MetaAds
+from shared.ad_accounts import GIVEN_UP_AFTER, Balance, BalanceFailure, MetaAds
 
 
 @pytest.fixture
@@ -117,6 +118,22 @@ def test_a_platform_that_never_answers_is_left_in_time(platform: AdPlatformSimul
     assert failure(ads, platform).kind == "unavailable"
     assert time.monotonic() - began < 3
     ads.close()
+
+
+def test_a_platform_that_answers_nobody_is_soon_asked_no_more(platform: AdPlatformSimulator) -> None:
+    """A run over hundreds of accounts would hold the worker's schedules for minutes, session reminders among
+    them. One answer in between, and it is asked on."""
+    for index in range(GIVEN_UP_AFTER + 3):
+        platform.hold(f"act_{index}", until_asked=10**6)
+    platform.balances["act_99"] = 100
+    with closing(MetaAds(platform.url, timeout_s=0.05)) as ads:
+        found = [failure(ads, platform, f"act_{index}") for index in range(GIVEN_UP_AFTER + 3)]
+    assert {each.kind for each in found} == {"unavailable"}
+    assert ["next run" in each.detail for each in found] == [False] * GIVEN_UP_AFTER + [True] * 3
+    with closing(MetaAds(platform.url, timeout_s=0.3)) as ads:
+        for index in range(GIVEN_UP_AFTER + 3):
+            assert "next run" not in failure(ads, platform, f"act_{index}").detail
+            assert ads.balance("act_99", platform.token) == Balance(Decimal(1))
 
 
 def test_a_platform_that_is_not_there_is_a_reason() -> None:

@@ -20,6 +20,7 @@ from tests.contract.scripted_server import Behaviour, Conversation
 READS: dict[str, Callable[[EvolutionClient], object]] = {
     "state": EvolutionClient.state,
     "find_webhook": EvolutionClient.find_webhook,
+    "phone": EvolutionClient.phone,
     "version": EvolutionClient.version,
 }
 WRITES: dict[str, Callable[[EvolutionClient], object]] = {
@@ -123,6 +124,26 @@ def test_the_public_page_is_asked_without_the_key(script: Script, http: httpx.Cl
 
 
 @pytest.mark.parametrize(
+    ("rows", "phone"),
+    [
+        ([{"name": INSTANCE_NAME, "ownerJid": f"{PHONE}@s.whatsapp.net", "token": "T"}], PHONE),
+        ([{"name": INSTANCE_NAME, "ownerJid": "5511988887777:12@s.whatsapp.net"}], "5511988887777"),
+        ([{"name": INSTANCE_NAME, "ownerJid": None}], None),
+        ([{"name": "another", "ownerJid": "5511988887777@s.whatsapp.net"}], None),
+        ([{"name": INSTANCE_NAME, "ownerJid": ["5511988887777@s.whatsapp.net"]}, "odd"], None),
+        ([], None),
+        ({}, None),
+    ],
+)
+def test_whose_phone_it_is(rows: Any, phone: str | None, script: Script, http: httpx.Client) -> None:
+    """Only of the instance that was asked for; nothing else of the row is kept."""
+    asked = f"get_fetchInstances?instanceName={INSTANCE_NAME}"
+    server = Replies(**{asked: [(200, rows)]}).started(script)
+
+    assert client_at(server.base_url, http).phone() == phone
+
+
+@pytest.mark.parametrize(
     ("answer", "expected"),
     [
         ({"pairingCode": None, "code": "2@A,B,C,D", "base64": "x", "count": 3}, Qr("2@A,B,C,D", None, 3)),
@@ -131,6 +152,9 @@ def test_the_public_page_is_asked_without_the_key(script: Script, http: httpx.Cl
             Qr("2@A,B,C,D", "WZYEH1YY", 1),
         ),
         ({"code": "2@A,B,C,D", "count": True}, Qr("2@A,B,C,D", None, None)),
+        ({"code": "2@" + "A" * 3500, "count": 1}, Pending()),
+        ({"code": "\x00\ud800", "count": 1}, Pending()),
+        ({"code": "2@A,B,C,D", "pairingCode": "\x00" * 8}, Qr("2@A,B,C,D", None, None)),
         ({"count": 0}, Pending()),
         ({}, Pending()),
         ({"instance": {"state": "open"}}, Open()),

@@ -123,6 +123,13 @@ def test_codes_are_in_no_repr() -> None:
     assert not [code for code in codes.values() if code in repr(fact)]
 
 
+@pytest.mark.parametrize("code", ["2@" + "A" * 3500, "\x00", "\ud800", " ", 7])
+def test_a_code_that_no_qr_code_can_hold_is_none(code: object) -> None:
+    """Stored, it would break every look at the pairing for as long as it lives."""
+    shown = {"instance": "loja", "pairingCode": None, "code": code, "base64": "x"}
+    assert isinstance(parse_event(event("qrcode.updated", {"qrcode": shown})), Ignored)
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

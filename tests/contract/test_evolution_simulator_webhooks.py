@@ -207,6 +207,7 @@ def test_webhooks_lost_doubled_late(
     evolution.create("doubled", first.url)
     evolution.quiet()
     assert [one.payload["instance"] for one in first.posted] == ["doubled"] * 2
+    assert first.posted[0].payload == first.posted[1].payload
 
     evolution.control("webhooks", mode="late", seconds=100)
     evolution.create("late", second.url)

@@ -7,9 +7,20 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.db import Database
-from shared.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound, RoletaError, SetupMissing
+from shared.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    RoletaError,
+    SettingsError,
+    SetupMissing,
+)
 from shared.rest import RestDatabase
-from tests.contract.postgrest_server import SERVICE_KEY, postgrest_server
+from shared.webhook_auth import Unauthorized
+from tests.contract.postgrest_server import ANON_KEY, SERVICE_KEY, postgrest_server
+from tests.identities import person_of
 
 # One process alone pays for importing supabase: two seconds.
 pytestmark = pytest.mark.xdist_group("rest")
@@ -154,3 +165,48 @@ def test_a_wrong_key_is_refused(database_url: str) -> None:
         with pytest.raises(RoletaError):
             stranger.call("messaging.ready_in_s")
         stranger.close()
+
+
+def test_a_person_s_calls_go_under_their_own_token(database_url: str, db: Database) -> None:
+    """The person's token as bearer, the anon key beside it: the database sees the person, not the service."""
+    manager, client = person_of(uuid4()), person_of(uuid4())
+    _make_manager(db, manager.user_id)
+    tokens = {manager.token: manager.claims, client.token: client.claims}
+    with postgrest_server(database_url, tokens) as url:
+        rest = RestDatabase(url, SERVICE_KEY, anon_key=ANON_KEY)
+        theirs = rest.as_person(manager)
+        assert theirs.call_one("messaging.require_manager") == {"require_manager": str(manager.user_id)}
+        with pytest.raises(Forbidden, match="only a manager"):
+            theirs.as_person(client).call("messaging.require_manager")
+        # What only the service may call.
+        with pytest.raises(Forbidden):
+            theirs.call("messaging.ready_in_s")
+        # The service is what it was.
+        assert rest.call("messaging.ready_in_s")
+        with pytest.raises(SetupMissing):
+            rest.call("messaging.require_manager")
+        rest.close()
+
+
+def test_a_token_that_postgrest_refuses__unauthorized(database_url: str) -> None:
+    """Such as one that ended between our check and its own: the person signs in again."""
+    with postgrest_server(database_url) as url:
+        rest = RestDatabase(url, SERVICE_KEY, anon_key=ANON_KEY)
+        with pytest.raises(Unauthorized):
+            rest.as_person(person_of(uuid4())).call("messaging.require_manager")
+        rest.close()
+
+
+def test_people_need_the_anon_key() -> None:
+    """Supabase's gateway asks for it; the message names the variable."""
+    rest = RestDatabase("http://127.0.0.1:1", SERVICE_KEY)
+    with pytest.raises(SettingsError, match="SUPABASE_ANON_KEY"):
+        rest.as_person(person_of(uuid4()))
+    rest.close()
+
+
+def _make_manager(db: Database, user_id: UUID) -> None:
+    with db.transaction() as transaction:
+        transaction.rows(
+            "insert into public.user_roles (user_id, role) values (%(user)s, 'manager')", {"user": user_id}
+        )

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import psycopg
 
-from scripts.simulator.process import SimulatorProcess
+from scripts.simulator.process import ControlledServer, SimulatorProcess
 from shared import outbox
 from shared.db import Database
 from tests.crash.fleet import Fleet
@@ -155,7 +155,7 @@ class Verdict:
         )
 
 
-def judge(url: str, simulator: SimulatorProcess, texts: Sequence[str], left_begun: int = 0) -> Verdict:
+def judge(url: str, simulator: ControlledServer, texts: Sequence[str], left_begun: int = 0) -> Verdict:
     """Compare. Lost: in no state at all, or accepted by our tables and never by the simulator. `left_begun`:
     how many attempts can have begun and not been recorded, as the test counted them."""
     times = Counter(line["text"] for line in simulator.accepted())

@@ -9,7 +9,11 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from shared.db import Database
+from tests.agency_fixtures import agency, served, them
 from tests.edge.gateway import Number, add_number, serving
+
+# Names that pytest finds here.
+__all__ = ["agency", "served", "them"]
 
 
 class Logs:

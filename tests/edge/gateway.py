@@ -4,7 +4,7 @@ import ssl
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,9 @@ def serving(
         ) as client:
             yield client
     finally:
-        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
+        # Woken by somebody else's pull meanwhile, it may have closed its pipe already.
+        with suppress(OSError):
+            server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
         thread.join(10)
         server.task_dispatcher.shutdown()
 

@@ -11,10 +11,13 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from edge.functions import load_functions
+from tests.edge.evolution_events import Line
 from tests.edge.gateway import PERSON, SERVICE_KEY, Number, message, status
 from tests.edge.stripe_events import checkout, signature, subscription, unpaid_invoice
 
 Path = tuple[str | int, ...]
+USERS = {each.slug for each in load_functions() if each.caller == "user"}
 
 _ODD_TEXTS = (
     *("", " ", "\x00", "a\x00b", "\ud800", "x" * 5000, "∞", "{}", "null", "-group", "@lid", "https://"),
@@ -50,11 +53,14 @@ _HEADER_NAMES = st.sampled_from(
 
 @dataclass(frozen=True)
 class Known:
-    """What a good request may name: a number, and a person with a profile."""
+    """What a good request may name: a number, a person with a profile; a manager, her client's own number."""
 
     number: Number
     profile_id: str
     user_id: str
+    line: Line
+    manager_token: str
+    client_id: str
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,23 @@ def _stripe(_known: Known) -> list[dict[str, Any]]:
     return [checkout(), checkout("async_payment_failed"), unpaid_invoice(), *kinds]
 
 
+def _evolution(known: Known) -> list[dict[str, Any]]:
+    line = known.line
+    events = [
+        line.said("SAIR"),
+        line.said("oi", remoteJid="120363000000000001@g.us"),
+        line.update("3EB0A", "READ"),
+        line.code("2@a,b,c,d"),
+        line.change("connecting"),
+        line.change("open", 200, wuid="5511988887777@s.whatsapp.net"),
+        line.change("close", 401),
+        line.closed(),
+        ("logout.instance", None),
+        ("send.message", line.said("oi", fromMe=True)[1]),
+    ]
+    return [line.envelope(event, data) for event, data in events]
+
+
 # By slug; every function with a schedule takes the same fields.
 EXAMPLES: dict[str, Callable[[Known], list[dict[str, Any]]]] = {
     "start-trial": lambda _: [{"name": "Ana Lima", "phone": PERSON, "email": "ana@example.com"}],
@@ -112,6 +135,24 @@ EXAMPLES: dict[str, Callable[[Known], list[dict[str, Any]]]] = {
         {"meditation_id": "sono", "user_id": known.user_id, "context": "noite ruim"},
         {"category": "sono", "phone": PERSON},
     ],
+    "cron-whatsapp-reports": lambda known: [
+        {},
+        {"dry_run": True, "clientId": known.user_id},
+        {"clientId": known.user_id, "force": True},
+    ],
+    "check-balance-alerts": lambda _: [{}, {"dry_run": True}],
+    "evolution-whatsapp": lambda known: [
+        {"action": "send-message", "client_id": known.client_id, "phone": PERSON, "message": "Oi"},
+        {"action": "create-instance"},
+        {"action": "check-status", "client_id": known.client_id},
+        {"action": "get-qrcode"},
+        {"action": "disconnect"},
+    ],
+    "manage-clients": lambda known: [
+        {"action": "list"},
+        {"action": "update", "client_id": known.client_id, "client_label": "Padaria"},
+    ],
+    "webhook-evolution": _evolution,
     "webhook-zapi": _webhook,
     "stripe-webhook": _stripe,
 }
@@ -122,9 +163,9 @@ def examples(slug: str, known: Known) -> list[dict[str, Any]]:
     return EXAMPLES.get(slug, _cron)(known)
 
 
-def good(slug: str, body: Any, number: Number) -> Sent:
+def good(slug: str, body: Any, known: Known) -> Sent:
     """The body as its right sender sends it."""
-    return _sent(slug, json.dumps(body).encode(), number)
+    return _sent(slug, json.dumps(body).encode(), known)
 
 
 @st.composite
@@ -149,7 +190,7 @@ def requests(draw: DrawFn, slug: str, known: Known) -> Sent:
             data = json.dumps(body, ensure_ascii=False).encode("utf-16", "surrogatepass")
         case "doubled":
             data = data + data
-    sent = _sent(slug, data, known.number, packed=b"content-encoding" in headers)
+    sent = _sent(slug, data, known, packed=b"content-encoding" in headers)
     odd = draw(st.dictionaries(_HEADER_NAMES, _HEADER_VALUES, max_size=2)) if draw(st.booleans()) else {}
     return Sent(
         sent.path, data, {**sent.headers, **headers, **{name.encode(): value for name, value in odd.items()}}
@@ -197,14 +238,17 @@ def _places(value: Any, path: Path = ()) -> Iterator[Path]:
         yield from _places(each, (*path, key))
 
 
-def _sent(slug: str, data: bytes, number: Number, *, packed: bool = False) -> Sent:
+def _sent(slug: str, data: bytes, known: Known, *, packed: bool = False) -> Sent:
     if slug == "webhook-zapi":
-        return Sent(f"{slug}/{number.webhook_token}", data, {})
+        return Sent(f"{slug}/{known.number.webhook_token}", data, {})
+    if slug == "webhook-evolution":
+        return Sent(slug, data, {name.encode(): value.encode() for name, value in known.line.headers.items()})
     if slug == "stripe-webhook":
         # Stripe signs what it sends unpacked.
         signed = _unpacked(data) if packed else data
         return Sent(slug, data, {b"stripe-signature": signature(signed).encode()})
-    return Sent(slug, data, {b"authorization": f"Bearer {SERVICE_KEY}".encode()})
+    key = known.manager_token if slug in USERS else SERVICE_KEY
+    return Sent(slug, data, {b"authorization": f"Bearer {key}".encode()})
 
 
 def _unpacked(data: bytes) -> bytes:

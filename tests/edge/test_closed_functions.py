@@ -6,10 +6,12 @@ import pytest
 
 from edge.functions import load_functions
 from shared.db import Database
+from tests.database.actions import FUNCTIONS as FUNCTIONS_OF_THE_SERVICE
 from tests.edge.gateway import FUNCTIONS, SERVICE_KEY, Number, stored
 
 CLOSED = [each.slug for each in load_functions() if each.caller in ("service", "cron")]
-OPEN = {"start-trial", "stripe-webhook", "webhook-zapi"}
+USERS = {each.slug for each in load_functions() if each.caller == "user"}
+OPEN = {"start-trial", "stripe-webhook", "webhook-zapi", "webhook-evolution"}
 HEADERS: tuple[dict[str, str], ...] = (
     {},
     {"authorization": ""},
@@ -23,9 +25,10 @@ HEADERS: tuple[dict[str, str], ...] = (
 )
 
 
-def test_only_the_three_doors_for_strangers_are_open() -> None:
-    """A sign-up, and two webhooks that authenticate by themselves; whatever is added later is closed."""
-    assert {each.slug for each in load_functions()} - set(CLOSED) == OPEN
+def test_only_four_doors_for_strangers_are_open() -> None:
+    """A sign-up, and webhooks that authenticate by themselves; whatever is added later is closed, or asks for
+    a person's token (test_user_callers.py)."""
+    assert {each.slug for each in load_functions()} - set(CLOSED) - USERS == OPEN
 
 
 @pytest.mark.parametrize("slug", CLOSED)
@@ -45,14 +48,17 @@ def test_bug_22_cron_and_service_functions_ask_for_the_whole_service_key(
 def test_bug_22_no_function_of_the_pool_may_be_executed_by_people(
     db: Database, database_url: str, role: str
 ) -> None:
-    """Sign-up helpers, audiences and all others: refused to whoever holds only the page's key."""
+    """Sign-up helpers, audiences and all others: refused to whoever holds only the page's key. What a person
+    may call beside them looks who asks (tests/database/test_grants.py lists it)."""
     allowed = db.rows(
-        "select p.oid::regprocedure::text as name from pg_proc as p"
+        "select p.proname::text as name from pg_proc as p"
         " where (p.pronamespace = 'messaging'::regnamespace or p.proname = 'allocate_whatsapp_instance')"
         " and has_function_privilege(%(role)s, p.oid, 'execute')",
         {"role": role},
     )
-    assert allowed == []
+    names = {row["name"] for row in allowed}
+    assert names & (set(FUNCTIONS_OF_THE_SERVICE) | {"allocate_whatsapp_instance"}) == set()
+    assert role == "authenticated" or names == set()
     with psycopg.connect(database_url) as connection:
         connection.execute(f"set role {role}".encode())
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -105,12 +105,6 @@ def test_entry_without_a_handler_is_named(unconnected: Database) -> None:
         create_app(unconnected, Settings(), [EdgeFunction("no-such", "stranger")])
 
 
-def test_functions_for_users_are_refused_while_jwts_are_not_checked(unconnected: Database) -> None:
-    """Better no function than one that believes anybody."""
-    with pytest.raises(SettingsError, match="JWT"):
-        create_app(unconnected, Settings(), [EdgeFunction("start-trial", "user")])
-
-
 def test_bug_22_cron_functions_are_closed_to_strangers(db: Database, logs: Logs) -> None:
     """Whoever knows the address of a cron function could run it; now the service key is asked for."""
     functions = [EdgeFunction("start-trial", "cron", schedule="* * * * *")]

@@ -15,7 +15,7 @@ SLUGS = [function.slug for function in load_functions()]
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
+        "/nothing",
         "/functions/v1",
         f"{FUNCTIONS}/nothing",
         f"{FUNCTIONS}/start_trial",

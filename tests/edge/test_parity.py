@@ -31,9 +31,9 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_every_bug_of_the_original_is_linked_to_the_test_that_bears_its_number() -> None:
-    """Bugs 01 to 22, each named in some row and in the test file that the row links to."""
+    """Bugs 01 to 32, each named in some row and in the test file that the row links to."""
     numbered = {(text, link) for row in ROWS for text, link in LINK.findall(row) if text.isdigit()}
-    assert {text for text, _ in numbered} == {f"{number:02}" for number in range(1, 23)}
+    assert {text for text, _ in numbered} == {f"{number:02}" for number in range(1, 33)}
     for number, link in numbered:
         assert f"def test_bug_{number}_" in target(link).read_text(encoding="utf-8"), (number, link)
 
@@ -42,6 +42,7 @@ def test_who_may_call_is_what_the_page_says() -> None:
     """Anybody, the service key, a signature or a number's secret: as supabase.toml has it."""
     words = {
         "stranger": "anybody",
+        "user": "a manager's token",
         "service": "service key",
         "cron": "service key",
         "signed": "Stripe's signature",

@@ -189,7 +189,8 @@ def test_a_week_of_all_schedules(db: Database, world: World, number: Number) -> 
     assert set(found) == set(scheduled)
     assert {run.run_state for run in found.values()} == {"done"}
     hours = {slug: run.slot_at.astimezone(SAO_PAULO).hour for slug, run in found.items() if run.slot_at}
-    assert hours.pop("session-reminder") in range(24)
+    for slug in ("session-reminder", "cron-whatsapp-reports", "check-balance-alerts"):
+        assert hours.pop(slug) in range(24)
     assert hours.pop("conversation-followup") in range(8, 22)
     assert hours == {slug: int(str(scheduled[slug]).split()[1]) for slug in hours}
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MAY_IMPORT = {"shared": {"shared"}, "edge": {"edge", "shared"}, "scripts": {"scripts", "edge", "shared"}}
 FACES = {f"shared.{name}" for name in ("instances", "outbox", "inbox", "receipts")}
-KNOW_BOTH = ("shared.dispatcher", "shared.health")
+KNOW_BOTH = ("shared.dispatcher", "shared.health", "shared.connections", "shared.provider_side")
 TIME_CALLS = {
     "time": {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"},
     "datetime": {"now", "utcnow", "today"},
@@ -92,7 +92,8 @@ def handlers_apart(module: Module) -> list[str]:
 
 
 def database_and_providers_apart(module: Module) -> list[str]:
-    """Providers know no database, the faces know no provider; only dispatcher and health know both."""
+    """Providers know no database, the faces know no provider; only those that stand between
+    them know both."""
     if within(module.name, "shared.providers"):
         return [name for name in module.imports() if within(name, "shared.db", *FACES)]
     if module.package != "shared" or within(module.name, *KNOW_BOTH):

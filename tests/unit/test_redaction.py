@@ -112,6 +112,23 @@ def test_every_event_becomes_storable(payload: Any) -> None:
     stored.encode()
 
 
+def test_an_event_is_stored_without_pairing_codes_and_media() -> None:
+    """What Evolution API sends along (contract 9, "Keys leak"): a code would let its reader pair a phone."""
+    event = {
+        "apikey": "K",
+        "hash": "H",
+        "jwt_key": "J",
+        "data": {"qrcode": {"code": "2@a", "pairingCode": "ABCD1234", "base64": "data:x", "count": 1}},
+        "list": [{"message": {"imageMessage": {"jpegThumbnail": {"0": 1}, "caption": "olha"}}}],
+        "statusCode": 500,
+    }
+    assert redact_event(event) == {
+        "data": {"qrcode": {"count": 1}},
+        "list": [{"message": {"imageMessage": {"caption": "olha"}}}],
+        "statusCode": 500,
+    }
+
+
 def test_a_deep_event_ends() -> None:
     """Nesting beyond the gateway's limit is cut, not followed for ever."""
     deep: list[Any] = []

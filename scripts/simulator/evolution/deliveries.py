@@ -10,7 +10,7 @@ import random
 import re
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scripts.simulator.evolution.rows import Channel, stamp
@@ -35,9 +35,12 @@ def emit(world: World, channel: Channel, event: str, data: Any) -> asyncio.Task[
     if mode == "lost":
         world.counted("lost")
         return None
+    post = _post(world, channel, event, data)
     if mode == "doubled":
-        world.posting.spawn(_deliver(world, _post(world, channel, event, data)))
-    return world.posting.spawn(_deliver(world, _post(world, channel, event, data)))
+        # To the letter: its time is a part of what a copy is known by.
+        again = replace(post, before=post.attempted, attempted=asyncio.Event())
+        world.posting.spawn(_deliver(world, again))
+    return world.posting.spawn(_deliver(world, post))
 
 
 def _subscription(event: str) -> str:
