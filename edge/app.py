@@ -15,9 +15,10 @@ from edge.body import MAX_BYTES, BodyGuard, BodyRefused, is_form, parse_lenient,
 from edge.errors import ErrorAnswers
 from edge.functions import Call, EdgeFunction, Handler, load_functions
 from edge.health import Health
+from edge.pages import routes
 from shared import clock
 from shared.db import Calls
-from shared.errors import SettingsError
+from shared.identity import Verifier
 from shared.redaction import mask_phones
 from shared.settings import Settings
 from shared.webhook_auth import Unauthorized, same_secret
@@ -44,14 +45,17 @@ def create_app(db: Calls, settings: Settings, functions: list[EdgeFunction] | No
     """A gateway over this database; several may live in one process. SettingsError where supabase.toml is
     wrong."""
     log: FilteringBoundLogger = structlog.get_logger("roleta.gateway")
+    verifier = Verifier(settings)
     app: App = falcon.App(middleware=[Observer(log), BodyGuard()])
     app.req_options.strip_url_path_trailing_slash = True
-    ErrorAnswers(log, settings.secrets).attach(app)
+    errors = ErrorAnswers(log, settings.secrets)
+    errors.attach(app)
     app.add_route("/healthz", Health(db))
+    routes.attach(app, db, settings, errors, verifier)
     for function in load_functions() if functions is None else functions:
         if not function.enabled:
             continue
-        resource = FunctionResource(function, db, settings, log)
+        resource = FunctionResource(function, db, settings, log, verifier)
         app.add_route(f"{PREFIX}/{function.slug}", resource)
         if function.caller == "provider":
             app.add_route(f"{PREFIX}/{function.slug}/{{webhook_token}}", resource)
@@ -62,17 +66,19 @@ class FunctionResource:
     """One edge function behind its route: the caller, then the body, then the handler."""
 
     def __init__(
-        self, function: EdgeFunction, db: Calls, settings: Settings, log: FilteringBoundLogger
+        self,
+        function: EdgeFunction,
+        db: Calls,
+        settings: Settings,
+        log: FilteringBoundLogger,
+        verifier: Verifier,
     ) -> None:
-        if function.caller == "user":
-            raise SettingsError(
-                f'{function.slug}: caller = "user" needs a check of JWTs, which this gateway does not have'
-            )
         self._function = function
         self._handle: Handler = function.handler()
         self._db = db
         self._settings = settings
         self._log = log
+        self._verifier = verifier
 
     def on_options(self, _req: falcon.Request, resp: falcon.Response, **_: str) -> None:
         """An empty answer that lets any page call (functions 0)."""
@@ -81,8 +87,11 @@ class FunctionResource:
     def on_post(self, req: falcon.Request, resp: falcon.Response, webhook_token: str | None = None) -> None:
         """The handler's answer as JSON."""
         req.context.webhook_token = webhook_token
+        person = None
         if self._function.caller in ("service", "cron"):
             require_service_key(req.get_header("authorization"), self._settings.service_role_key)
+        elif self._function.caller == "user":
+            person = self._verifier.person_of_header(req.get_header("authorization"))
         call = Call(
             function=self._function.slug,
             db=self._db,
@@ -92,6 +101,7 @@ class FunctionResource:
             headers={name.lower(): value for name, value in req.headers.items()},
             webhook_token=webhook_token,
             raw=req.context.body,
+            person=person,
         )
         resp.media = self._handle(call)
 
@@ -127,11 +137,12 @@ class Observer:
         req.context.request_id = _request_id(req.get_header("x-request-id"))
 
     def process_response(
-        self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool
+        self, req: falcon.Request, resp: falcon.Response, resource: object, _succeeded: bool
     ) -> None:
         """Runs for every answer, refusals included."""
         resp.set_header("X-Request-Id", req.context.request_id)
-        resp.set_header("Access-Control-Allow-Origin", "*")
+        if not getattr(resource, "same_origin_only", False):
+            resp.set_header("Access-Control-Allow-Origin", "*")
         self._log.info(
             "request",
             request_id=req.context.request_id,

@@ -1,0 +1,128 @@
+"""Who is signed in: cookies that scripts cannot read, tokens renewed when they have expired.
+
+The cookies hold the tokens of Supabase Auth themselves, and a random key that forms are bound to (forms.py).
+"""
+
+import hashlib
+import secrets
+import threading
+from dataclasses import dataclass, field
+
+import falcon
+
+from shared import clock, log
+from shared.errors import RoletaError
+from shared.identity import Person, Verifier
+from shared.sign_in import SessionEnded, SignedIn, SignIn
+from shared.webhook_auth import Unauthorized
+
+ACCESS = "roleta_access"
+REFRESH = "roleta_refresh"
+FORM_KEY = "roleta_form"
+# Longer than an access token lives; Supabase decides how long a refresh token does.
+KEEP_S = 30 * 24 * 3600
+# Supabase takes a used refresh token once more within 10 s; two polls may arrive with the same one.
+REUSE_S = 10.0
+
+
+@dataclass
+class Session:
+    """One browser's session. `person` None: not signed in. `form_key`: what its forms are bound to."""
+
+    person: Person | None
+    form_key: str = field(repr=False)
+
+
+class Sessions:
+    """Reads and writes the cookies of requests; keeps nothing but what was renewed a moment ago."""
+
+    def __init__(self, verifier: Verifier, sign_in: SignIn, *, secure: bool) -> None:
+        self._verifier = verifier
+        self._sign_in = sign_in
+        self._secure = secure
+        self._renewing = threading.Lock()
+        self._renewed: dict[str, tuple[float, SignedIn]] = {}
+
+    def read(self, req: falcon.Request, resp: falcon.Response) -> Session:
+        """The session of a request; renewed where its token has expired, with new cookies in `resp`."""
+        form_key = _cookie(req, FORM_KEY)
+        if form_key is None or not 20 <= len(form_key) <= 100:
+            form_key = secrets.token_urlsafe(32)
+            self._set(req, resp, FORM_KEY, form_key)
+        access, refresh = _cookie(req, ACCESS), _cookie(req, REFRESH)
+        if access is not None:
+            try:
+                return Session(self._verifier.person(access), form_key)
+            except Unauthorized:
+                pass
+        if refresh is None:
+            return Session(None, form_key)
+        try:
+            tokens = self._renew(refresh)
+            person = self._verifier.person(tokens.access_token)
+        except (SessionEnded, Unauthorized):
+            self._forget(req, resp)
+            return Session(None, form_key)
+        self._keep(req, resp, tokens)
+        return Session(person, form_key)
+
+    def begin(self, req: falcon.Request, resp: falcon.Response, email: str, password: str) -> None:
+        """Signs in, with the errors of SignIn.with_password. Forms get a new key."""
+        tokens = self._sign_in.with_password(email, password)
+        self._verifier.person(tokens.access_token)
+        self._keep(req, resp, tokens)
+        self._set(req, resp, FORM_KEY, secrets.token_urlsafe(32))
+
+    def end(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Signs out here and, as well as it can be reached, at Supabase Auth."""
+        access = _cookie(req, ACCESS)
+        self._forget(req, resp)
+        self._set(req, resp, FORM_KEY, secrets.token_urlsafe(32))
+        if access is None:
+            return
+        with self._renewing:
+            self._renewed = {
+                key: each for key, each in self._renewed.items() if each[1].access_token != access
+            }
+        try:
+            self._sign_in.end(access)
+        except RoletaError as error:
+            # The browser forgets its tokens all the same; the service's end of it expires by itself.
+            log.get().warning("signed out here only", why=type(error).__name__)
+
+    def _renew(self, refresh_token: str) -> SignedIn:
+        digest = hashlib.sha256(refresh_token.encode("utf-8", "surrogatepass")).hexdigest()
+        with self._renewing:
+            now = clock.monotonic()
+            self._renewed = {key: each for key, each in self._renewed.items() if now - each[0] < REUSE_S}
+            known = self._renewed.get(digest)
+            if known is None:
+                known = self._renewed[digest] = (now, self._sign_in.refresh(refresh_token))
+            return known[1]
+
+    def _keep(self, req: falcon.Request, resp: falcon.Response, tokens: SignedIn) -> None:
+        self._set(req, resp, ACCESS, tokens.access_token)
+        self._set(req, resp, REFRESH, tokens.refresh_token)
+
+    def _forget(self, req: falcon.Request, resp: falcon.Response) -> None:
+        for name in (ACCESS, REFRESH):
+            self._set(req, resp, name, "", keep_s=0)
+
+    def _set(
+        self, req: falcon.Request, resp: falcon.Response, name: str, value: str, *, keep_s: int = KEEP_S
+    ) -> None:
+        resp.set_cookie(
+            name,
+            value,
+            max_age=keep_s,
+            path="/",
+            secure=self._secure or req.scheme == "https",
+            http_only=True,
+            same_site="Lax",
+        )
+
+
+def _cookie(req: falcon.Request, name: str) -> str | None:
+    """A cookie that came exactly once: two of one name are somebody else's doing."""
+    values = req.get_cookie_values(name) or []
+    return values[0] if len(values) == 1 and values[0] else None
