@@ -40,7 +40,10 @@ COMMANDS = {
     "import-env-instance": Entry("import_env_instance:import_env_instance", "Make the ZAPI_* number a row."),
     "effects": Entry("effects:effects", "What accepted messages should have written into the app."),
     "audit": Entry("audit:audit", "What must never be: prints findings, and fails if there are any."),
-    "simulator": Entry("simulator:simulator", "Run the Z-API simulator."),
+    "simulator": Entry(
+        "simulator:simulator",
+        "Run the Z-API simulator; scan CLIENT, remove CLIENT.",
+    ),
     "simulate": Entry("scripts.simulate.commands:simulation", "Let a week pass in virtual time; judge it."),
     "bench": Entry("scripts.bench.commands:bench", "Measure allocation, claiming, pace and webhooks."),
 }

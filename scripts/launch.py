@@ -2,12 +2,13 @@
 
 | DATABASE_URL | ZAPI_* | database | provider | numbers | people signed up | pace |
 |---|---|---|---|---|---|---|
-| - | - | embedded, `roleta_sample` | simulator | its three | the sample, or --people | --speed 20 |
+| - | - | embedded, `roleta_sample` | simulator | its own | the sample, or --people | --speed 20 |
 | - | set | embedded, `roleta` | Z-API | that of ZAPI_* | nobody, or --people after a question | real |
 | set | - | yours | Z-API | those in it | nobody, or --people after a question | real |
 | set | set | yours | Z-API | those in it, that of ZAPI_* | nobody, or --people after a question | real |
 
-The sample's numbers and people live in a database of their own: no real number ever meets an invented person.
+EVOLUTION_API_* is a real provider too: with it there is no sample. The sample's numbers, people and agency
+live in a database of their own: no real number ever meets an invented person.
 """
 
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Arrangement:
 
 def arrange(settings: Settings, *, speed: float | None, people: Path | None) -> Arrangement:
     """The row of the table above. SettingsError for a --speed that a real number must not have."""
-    if settings.database_url is None and not settings.has_zapi:
+    if settings.database_url is None and not settings.has_real_provider:
         return sample_run(speed, people)
     if speed is not None and speed != 1:
         raise SettingsError(
@@ -66,7 +67,7 @@ def sample_run(speed: float | None, people: Path | None) -> Arrangement:
 
 
 def own_database_real_provider(people: Path | None) -> Arrangement:
-    """ZAPI_* alone: a real number on a database of ours, which is not the sample's."""
+    """ZAPI_* or EVOLUTION_API_* alone: real numbers on a database of ours, which is not the sample's."""
     return Arrangement("ours", "real", "roleta", people, people is not None, 1)
 
 
@@ -99,7 +100,8 @@ def what_starts(arrangement: Arrangement, settings: Settings) -> list[str]:
         numbers = (
             "the number of ZAPI_*" if arrangement.database == "ours" else f"{numbers} and that of ZAPI_*"
         )
-    lines = [f"{database}, with {numbers}; messages go through Z-API to real people"]
+    providers = "Z-API and Evolution API" if settings.has_evolution else "Z-API"
+    lines = [f"{database}, with {numbers}; messages go through {providers} to real people"]
     if arrangement.people is None:
         lines.append(
             "nobody is signed up: the sample is for the simulator only (--people FILE signs up yours)"

@@ -25,9 +25,12 @@ from scripts.commands.import_env_instance import import_number
 from scripts.embedded import EmbeddedPostgres, bootstrap_supabase
 from scripts.launch import Arrangement
 from scripts.migrate import apply_all
+from scripts.sample_agency import MANAGER_EMAIL
+from scripts.sample_parts import SampleAgency, start_sample_agency
 from scripts.simulator.instances import numbered
 from shared import clock, instances, outbox
-from shared.db import Database, translated
+from shared.db import Database
+from shared.db_errors import translated
 from shared.errors import Conflict, RoletaError
 from shared.settings import Settings
 
@@ -64,6 +67,7 @@ class Parts:
         self._logs.mkdir(exist_ok=True)
         self._children: list[Child] = []
         self.simulator_url: str | None = None
+        self.agency: SampleAgency | None = None
         self.gateway = f"http://{settings.gateway_host}:{settings.gateway_port}"
 
     def start(self) -> Database:
@@ -78,6 +82,12 @@ class Parts:
             self._start_simulator()
             self._go_on()
             self._join_simulated_numbers(db)
+            self.agency = start_sample_agency(
+                url, self._start_evolution, self._stack, service_key=self.settings.service_role_key
+            )
+            self.say(
+                f"agency: {MANAGER_EMAIL} with eight clients; Evolution API on {self.agency.evolution_url}"
+            )
         elif self.settings.has_zapi:
             import_number(db, self.settings, by=BY, say=self.say)
         self._start_gateway_and_worker(url)
@@ -114,26 +124,27 @@ class Parts:
             self.say(f"migrations: {len(done)} applied")
 
     def _start_simulator(self) -> None:
-        ready = self._state / "simulator.ready"
-        ready.unlink(missing_ok=True)
         numbers = [{**numbered(index), "name": _name(index)} for index in range(1, SIMULATED_NUMBERS + 1)]
-        child = Child(
-            "simulator",
-            "scripts.simulator",
-            [
-                "--log", str(self._state / "simulator.log"), "--ready-file", str(ready),
-                "--allow-http", "--config", json.dumps(numbers),
-            ],
-            log=self._logs / "simulator.log",
-        )  # fmt: skip
-        self._run(child, limit_s=5)
-        self._wait(ready.exists, "the simulator")
-        self.simulator_url = str(json.loads(ready.read_text())["base_url"])
+        more = ["--allow-http", "--config", json.dumps(numbers)]
+        self.simulator_url = self._start_server("simulator", "scripts.simulator", more)
         for call, fields in (("options", {"queue_interval_s": 0}), ("receipts", {"mode": "in_order"})):
             answer = httpx.post(f"{self.simulator_url}/control/{call}", json=fields, trust_env=False)
             if answer.status_code != 200:
                 raise RoletaError(f"the simulator refused {call}: {answer.text}")
         self.say(f"simulator: Z-API with {SIMULATED_NUMBERS} numbers on {self.simulator_url}")
+
+    def _start_evolution(self, key: str) -> str:
+        # The key of a simulator on loopback: it opens nothing real.
+        return self._start_server("evolution", "scripts.simulator.evolution", ["--key", key])
+
+    def _start_server(self, name: str, module: str, more: list[str]) -> str:
+        """One of the simulators, which says where it listens; its address."""
+        ready = self._state / f"{name}.ready"
+        ready.unlink(missing_ok=True)
+        words = ["--log", str(self._state / f"{name}.log"), "--ready-file", str(ready), *more]
+        self._run(Child(name, module, words, log=self._logs / f"{name}.log"), limit_s=5)
+        self._wait(ready.exists, f"the {name}")
+        return str(json.loads(ready.read_text())["base_url"])
 
     def _join_simulated_numbers(self, db: Database) -> None:
         """The simulator's numbers as rows, with the addresses of this run and the pace that is in force."""
@@ -165,6 +176,8 @@ class Parts:
         environment = {"DATABASE_URL": url}
         if self.simulator_url:
             environment["ROLETA_ZAPI_BASE_URL"] = self.simulator_url
+        if self.agency:
+            environment |= self.agency.environment
         # With our own database there is nothing left to record once we are gone; with a real one there is.
         at_death = signal.SIGKILL if self.arrangement.database == "ours" else signal.SIGTERM
         place = ["--host", self.settings.gateway_host, "--port", str(self.settings.gateway_port)]
@@ -182,7 +195,9 @@ class Parts:
                 database_url=url,
                 gateway=self.gateway,
                 simulator_url=self.simulator_url,
+                evolution_url=self.agency.evolution_url if self.agency else None,
                 children={child.name: child.pid for child in self._children},
+                meta_url=self.agency.ad_platform_url if self.agency else None,
             ),
         )
         self._stack.callback(run_file.remove, self._home)

@@ -22,7 +22,9 @@ class Run:
     database_url: str = field(repr=False)
     gateway: str
     simulator_url: str | None
+    evolution_url: str | None
     children: dict[str, int]
+    meta_url: str | None = None
 
 
 def state_folder(home: Path) -> Path:

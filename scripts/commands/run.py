@@ -1,6 +1,7 @@
 """`roleta run`: one cron function, now: for real, or only to see who would get what."""
 
 import sys
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +43,7 @@ def run(around: Surroundings, *, function: str, dry_run: bool, only: UUID | None
         say_json(answer)
     elif dry_run:
         _show_people(people)
+        _show_others(answer)
     else:
         _show_answer(answer)
 
@@ -54,9 +56,20 @@ def _show_people(people: People) -> None:
     say(f"dry run: {len(people)} message{'s' if len(people) > 1 else ''} would be enqueued, nothing was")
 
 
+def _show_others(answer: Answer) -> None:
+    """Functions of agencies also tell of what would not go: that nobody is due is not the same."""
+    if failed := answer.get("failed"):
+        say(f"{failed} would not go: a real run writes each into the log of reports, with why")
+    results = answer.get("results")
+    if isinstance(results, list) and results:
+        counted = Counter(str(each["status"]) for each in results)
+        say("looked at: " + ", ".join(f"{count} {status}" for status, count in sorted(counted.items())))
+
+
 def _cells(person: dict[str, Any]) -> tuple[object, ...]:
     return (
-        person["profileId"],
+        # A function of agencies writes to their clients.
+        person["profileId"] or person.get("clientId"),
         person["phone"],
         person["purpose"],
         moment(person["expectedAt"]) or "its number cannot send now",

@@ -54,6 +54,8 @@ class Surroundings:
         settings = dataclasses.replace(settings, database_url=self.running.database_url)
         if self.running.simulator_url:
             settings = dataclasses.replace(settings, zapi_base_url=self.running.simulator_url)
+        if self.running.meta_url:
+            settings = dataclasses.replace(settings, meta_url=self.running.meta_url)
         return settings
 
     @property
@@ -74,7 +76,10 @@ class Surroundings:
             raise SettingsError(
                 "SUPABASE_URL without DATABASE_URL needs the package postgrest: install roleta[supabase]"
             ) from None
-        return closing(RestDatabase(settings.supabase_url, settings.service_role_key))
+        rest = RestDatabase(
+            settings.supabase_url, settings.service_role_key, anon_key=settings.supabase_anon_key
+        )
+        return closing(rest)
 
     def database(self, *, name: str = "roleta", max_size: int = 2) -> Database:
         """A pool over it, closed by the caller; it connects when it is first used."""

@@ -12,10 +12,11 @@ from scripts import run_file
 from scripts.children import ChildDiedError
 from scripts.commands.signals import stop_on_signals
 from scripts.commands.surroundings import Surroundings, pass_surroundings, say
-from scripts.launch import Arrangement, arrange, pace_line, what_starts
+from scripts.launch import arrange, pace_line, what_starts
 from scripts.live import AWAY_LIMIT_S, View, Watch, screen
 from scripts.parts import Parts, StoppedError, with_port
 from scripts.people import Person, Posting, read_people
+from scripts.sample_agency import MANAGER_EMAIL
 from shared.db import Database
 from shared.errors import RoletaError
 
@@ -121,7 +122,7 @@ def _work(
     if posting:
         posting.start()
     try:
-        return watch.run(screen(_heading(parts.arrangement, parts.gateway)), stop)
+        return watch.run(screen(_heading(parts)), stop)
     finally:
         if posting:
             posting.stop()
@@ -129,8 +130,11 @@ def _work(
                 say(f"refused, {refusal}")
 
 
-def _heading(arrangement: Arrangement, gateway: str) -> list[str]:
-    return [f"roleta is ready: {gateway}/functions/v1/start-trial", pace_line(arrangement)]
+def _heading(parts: Parts) -> list[str]:
+    lines = [f"roleta is ready: {parts.gateway}/functions/v1/start-trial", pace_line(parts.arrangement)]
+    if parts.agency:
+        lines.append(f"agency: {parts.gateway}/agency  {MANAGER_EMAIL}  password {parts.agency.password}")
+    return lines
 
 
 def _summary(view: View) -> str:

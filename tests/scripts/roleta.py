@@ -26,6 +26,13 @@ FOREIGN = (
     "ROLETA_ZAPI_BASE_URL",
     "ROLETA_GATEWAY_PORT",
     "ROLETA_GATEWAY_HOST",
+    "SUPABASE_URL",
+    "SUPABASE_ANON_KEY",
+    "SUPABASE_JWT_SECRET",
+    "ROLETA_AUTH_URL",
+    "EVOLUTION_API_URL",
+    "EVOLUTION_API_KEY",
+    "META_GRAPH_URL",
 )
 COMMAND = [sys.executable, "-P", "-m", "scripts.cli"]
 

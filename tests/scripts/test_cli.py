@@ -91,6 +91,7 @@ def _run_of(database_url: str, born: str) -> run_file.Run:
         database_url=database_url,
         gateway="http://127.0.0.1:1",
         simulator_url="http://127.0.0.1:2",
+        evolution_url=None,
         children={},
     )
 

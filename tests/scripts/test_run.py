@@ -12,6 +12,7 @@ from scripts.simulator.process import SimulatorProcess
 from shared import scheduler
 from shared.db import Database
 from tests.contract.postgrest_server import SERVICE_KEY, postgrest_server
+from tests.database.agency_world import Agency
 from tests.database.world import Connect, World
 from tests.scripts.roleta import Roleta, Runs
 from tests.waiting import eventually
@@ -66,6 +67,22 @@ def test_dry_run_of_nobody_says_so(roleta: Roleta, world: World, people: list[UU
     said = roleta.well("run", "weekly-report", "--dry-run", "--only", str(world.profile()))
 
     assert said == "dry run: nobody is due\n"
+
+
+def test_dry_run_tells_also_of_what_would_not_go(roleta: Roleta, world: World) -> None:
+    """Of agencies: a report that nobody can speak is due all the same, and an alert was looked at."""
+    lua = Agency(world)
+    client = lua.client()
+    lua.setting(client)
+    world.rows(
+        "update public.whatsapp_report_settings set send_time ="
+        " (messaging.clock() at time zone 'America/Sao_Paulo' - interval '5 minutes')::time"
+    )
+    lua.alert(client)
+    said = roleta.well("run", "cron-whatsapp-reports", "--dry-run")
+    assert "nobody is due" in said and "1 would not go" in said
+    assert "looked at: 1 no_meta_token" in roleta.well("run", "check-balance-alerts", "--dry-run")
+    assert count(world) == 0
 
 
 def test_profile_that_nobody_has_is_not_taken_for_nobody_due__refused(

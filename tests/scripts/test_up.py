@@ -17,7 +17,10 @@ from tests.scripts.roleta import Roleta, RunningRoleta, ended
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
-PARTS_IN_ORDER = ["worker: stopped", "gateway: stopped", "simulator: stopped", "database: stopped"]
+PARTS_IN_ORDER = [
+    *("worker: stopped", "gateway: stopped", "evolution: stopped", "simulator: stopped"),
+    "database: stopped",
+]
 
 
 @pytest.fixture
