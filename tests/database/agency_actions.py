@@ -97,8 +97,14 @@ def as_manager_saves(call: str, given: list[object]) -> Action:
 
 
 def write_to_a_client(world: World, source: random.Random) -> object:
-    """A report, or an alert of an ad account, enqueued for a client on some number of the agency."""
-    client, number = source.choice(CLIENTS), world.value(f"select {A_CONNECTED}")
+    """A report, or an alert of an ad account, enqueued for a client on its own number or the agency's."""
+    client = source.choice(CLIENTS)
+    number = world.value(
+        "select id from public.whatsapp_instances where evolution_instance_name"
+        " in (messaging.connection_name(%s, %s), messaging.connection_name(%s, null))"
+        " order by random() limit 1",
+        AGENCY, client, AGENCY,
+    )  # fmt: skip
     alert = world.value(
         "select id from public.account_balance_alerts where client_id = %s order by random() limit 1", client
     )

@@ -47,6 +47,7 @@ class Agency:
     def connect(self, client: UUID | None = None, *, was_open: bool = True, status: str = "active") -> UUID:
         """A connection of a client (None: the agency's own) with its number; `was_open`: it was scanned."""
         name = f"adscape_{uuid4().hex[:16]}"
+        mirrored = "pending" if not was_open else "connected" if status == "active" else "disconnected"
         instance: UUID = self.world.value(
             "insert into public.whatsapp_instances (name, provider, evolution_instance_name, agency_id,"
             " in_pool, accepts_new, max_users, status) values (%s, 'evolution', %s, %s, false, false, 0, %s)"
@@ -58,7 +59,7 @@ class Agency:
             "insert into public.whatsapp_connections (agency_id, client_id, instance_name, status,"
             " first_connected_at, whatsapp_instance_id) values (%s, %s, %s, %s,"
             " case when %s then messaging.clock() end, %s)",
-            self.manager_id, client, name, "connected" if was_open else "pending", was_open, instance,
+            self.manager_id, client, name, mirrored, was_open, instance,
         )  # fmt: skip
         return instance
 
