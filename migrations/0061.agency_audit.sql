@@ -1,9 +1,10 @@
--- Two more things that must never be: a message of one tenant or client through the number of another, and a connection that says other than its number.
+-- Two more things that must never be: a client's message through the number of another, and a connection that says other than its number.
 -- Locks: none; views only.
 -- depends: 0060.agency_clients
 
 set local lock_timeout = '5s';
 
+-- A client's number carries that client's messages alone; the agency's those of any of its clients.
 create view audit.spoke_for_another with (security_invoker = true) as
 select
     o.id as message_id,
@@ -11,13 +12,9 @@ select
 from messaging.outbox as o
 inner join public.whatsapp_instances as i on o.instance_id = i.id
 where
-    o.agency_id is distinct from i.agency_id
-    -- A client's number carries that client's messages alone; the agency's those of any of its clients.
-    or (
-        i.provider = 'evolution' and o.facts ->> 'client_id' is not null and i.evolution_instance_name like 'adscape\_c\_%'
-        and i.evolution_instance_name <> messaging.connection_name(o.agency_id, (o.facts ->> 'client_id')::uuid)
-    );
-comment on view audit.spoke_for_another is 'A message that waits on, or left through, the number of another tenant or of another client.';
+    i.provider = 'evolution' and o.facts ->> 'client_id' is not null and i.evolution_instance_name like 'adscape\_c\_%'
+    and i.evolution_instance_name <> messaging.connection_name(o.agency_id, (o.facts ->> 'client_id')::uuid);
+comment on view audit.spoke_for_another is 'A client''s message that waits on, or left through, the number of another client.';
 
 create view audit.connection_differs with (security_invoker = true) as
 select

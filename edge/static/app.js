@@ -56,7 +56,7 @@ function setText(element, text) {
 }
 
 // The cards: one element for each connection, kept as the server says.
-function showCard(live, speak) {
+function showCard(live) {
   for (const card of all(`[data-connection="${CSS.escape(live.key)}"]`)) {
     const changed = card.dataset.status !== live.state;
     card.dataset.status = live.state;
@@ -66,7 +66,7 @@ function showCard(live, speak) {
     }
     for (const row of all("[data-live-show]", card)) row.hidden = !live.texts[row.dataset.liveShow];
     one('[data-live="badge"]', card).dataset.tone = live.tone;
-    if (changed && speak) announce(`${live.name}: ${live.texts.badge}`);
+    if (changed) announce(`${live.name}: ${live.texts.badge}`);
   }
 }
 
@@ -75,7 +75,7 @@ function watchConnections(place) {
   const look = async () => {
     const news = await ask(`${place.dataset.connections}?version=${version}`);
     if (news === null) return;
-    for (const live of news.cards) showCard(live, version !== "");
+    for (const live of news.cards) showCard(live);
     for (const [name, count] of Object.entries(news.counters)) setText(one(`[data-counter="${name}"]`), String(count));
     version = news.version;
   };

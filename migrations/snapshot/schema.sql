@@ -236,9 +236,9 @@ create view audit.spoke_for_another with (security_invoker=true) as
     i.name AS instance_name
    FROM (messaging.outbox o
      JOIN public.whatsapp_instances i ON ((o.instance_id = i.id)))
-  WHERE ((o.agency_id IS DISTINCT FROM i.agency_id) OR ((i.provider = 'evolution'::text) AND ((o.facts ->> 'client_id'::text) IS NOT NULL) AND (i.evolution_instance_name ~~ 'adscape\_c\_%'::text) AND (i.evolution_instance_name <> messaging.connection_name(o.agency_id, ((o.facts ->> 'client_id'::text))::uuid))));
+  WHERE ((i.provider = 'evolution'::text) AND ((o.facts ->> 'client_id'::text) IS NOT NULL) AND (i.evolution_instance_name ~~ 'adscape\_c\_%'::text) AND (i.evolution_instance_name <> messaging.connection_name(o.agency_id, ((o.facts ->> 'client_id'::text))::uuid)));
 -- seen by its owner only
-comment on view audit.spoke_for_another is 'A message that waits on, or left through, the number of another tenant or of another client.';
+comment on view audit.spoke_for_another is 'A client''s message that waits on, or left through, the number of another client.';
 
 create view audit.state_without_history with (security_invoker=true) as
  SELECT o.id AS message_id

@@ -16,7 +16,6 @@ ATTEMPT = (
 # each state; each is undone afterwards.
 PLANTED: dict[str, list[str]] = {
     "spoke_for_another": [
-        f"update messaging.outbox set agency_id = gen_random_uuid() where id = {ANY.format('accepted')}",
         "update public.whatsapp_instances set provider = 'evolution', agency_id = id, in_pool = false,"
         " is_default = false, evolution_instance_name = messaging.connection_name(id, id);"
         "update messaging.outbox set agency_id = instance_id,"
