@@ -7,6 +7,7 @@ from playwright.sync_api import BrowserContext, Request, Route, expect
 
 from tests.pages.browser import Tab
 from tests.pages.office import Office
+from tests.pages.visitor import Visitor
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -107,6 +108,16 @@ def test_a_change_elsewhere_is_seen_and_told(office: Office, tab: Tab) -> None:
     expect(tab.page.locator("[data-counter=connected]")).to_have_text("1")
     expect(tab.page.locator("#announce")).to_have_text(f"{CLIENT}: Conectado")
     assert tab.troubles == []
+
+
+def test_a_change_before_the_first_answer_is_told_too(office: Office, tab: Tab, visitor: Visitor) -> None:
+    """What happened between the drawing of the page and its first poll is news like any other."""
+    tab.page.route(STATUS, lambda route: route.fulfill(status=503, body="away"))
+    tab.page.goto("/agency")
+    visitor.post(office.path(CLIENT, "connect"))
+    tab.page.unroute(STATUS)
+    pass_seconds(tab, 10)
+    expect(tab.page.locator("#announce")).to_have_text(f"{CLIENT}: Aguardando leitura")
 
 
 def test_a_session_that_is_over_leads_to_the_sign_in(tab: Tab, context: BrowserContext) -> None:
