@@ -1,7 +1,8 @@
 """`python3 scripts/test.py [--quick] [pytest's arguments]`: the whole suite on disposable databases.
 
---quick leaves out the tests marked slow (90 s at most instead of 20 minutes). Standard library only; makes
-`.venv` where needed, then becomes pytest, whose last line is the last line.
+--quick leaves out the tests marked slow (90 s at most instead of 20 minutes); --tier commit runs only what
+shows a line of the scoreboard (tests/scoreboard.py) within 90 s, --tier landing within 10 minutes.
+Standard library only; makes `.venv` where needed, then becomes pytest, whose last line is the last line.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from scripts.embedded import EmbeddedPostgres, bootstrap_supabase
 from scripts.migrate import apply_all
 from scripts.simulator.evolution.process import EvolutionSimulator
 from shared.db import Database
+from tests.scoreboard import TIERS
 from tests.servers import (
     SERVER_BINARIES,
     ServerForPlugin,
@@ -63,8 +64,16 @@ migrated_template = factories.postgresql_noproc(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--tier: only the scoreboard's tests, up to this tier (tests/scoreboard.py)."""
+    parser.addoption("--tier", choices=TIERS, help="only the scoreboard's tests up to this tier")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker that only the fixtures of these tests know."""
+    """The markers that only the fixtures of these tests know."""
+    config.addinivalue_line(
+        "markers", "scoreboard(line, tier): this test shows a line of the scoreboard (tests/scoreboard.py)"
+    )
     config.addinivalue_line(
         "markers", "own_database: this test ends its own transactions, or updates one row a thousand times"
     )
@@ -77,6 +86,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.parent.name == "pages":
             item.add_marker(pytest.mark.slow)
+    _keep_tier(config, items)
     slow = [item for item in items if item.get_closest_marker("slow")]
     for item in slow:
         item.add_marker(pytest.mark.xdist_group(BESIDE_THE_SLOW.get(item.path.parent.name, "slow")))
@@ -86,6 +96,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(f"server {version}"))
     if config.getoption("dist", "no") != "no":
         items.sort(key=lambda item: item not in slow)
+
+
+def _keep_tier(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests of the tier that was asked for."""
+    asked = config.getoption("tier")
+    if asked is None:
+        return
+    wanted = set(TIERS[: TIERS.index(asked) + 1])
+    kept = [
+        item
+        for item in items
+        if wanted & {mark.kwargs.get("tier") for mark in item.iter_markers("scoreboard")}
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
 
 
 def _server_version(item: pytest.Item) -> str | None:

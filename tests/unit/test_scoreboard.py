@@ -1,0 +1,35 @@
+"""The scoreboard is complete: a marked test for every line, and every mark names a line and a tier."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scoreboard import COMMANDS, LINES, TIERS
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def marks() -> Iterator[tuple[str, str, str]]:
+    """File, line and tier of every scoreboard mark in the tests."""
+    for file in sorted(TESTS.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.scoreboard":
+                (line,) = [ast.literal_eval(each) for each in node.args]
+                (tier,) = [ast.literal_eval(each.value) for each in node.keywords]
+                yield str(file.relative_to(TESTS)), line, tier
+
+
+MARKS = list(marks())
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_line_is_shown(line: str) -> None:
+    """By a test with its mark, or by a command that the scoreboard names."""
+    assert line in {marked for _, marked, _ in MARKS} | set(COMMANDS)
+
+
+def test_every_mark_names_a_line_and_a_tier() -> None:
+    """A mistyped mark would show nothing."""
+    assert [mark for mark in MARKS if mark[1] not in LINES or mark[2] not in TIERS] == []
