@@ -132,6 +132,15 @@ def finish_turn(world: World, source: random.Random) -> object:
     )
 
 
+def decide_unknown(world: World, source: random.Random) -> object:
+    """Some unknown message, or one that is no more."""
+    return world.rows(
+        "select messaging.decide_unknown(o.id, %s, 'test') from (select id from messaging.outbox"
+        " order by dispatch_state = 'unknown' desc, random() limit 1) as o",
+        source.choice(["resend", "resend", "consider_sent", "drop"]),
+    )
+
+
 def cancel(world: World, source: random.Random) -> object:
     """A run, a function, a number or a message; now and then a preview."""
     what = source.choice(
@@ -187,6 +196,7 @@ FUNCTIONS: dict[str, Action] = {
     "begin_attempt": begin,
     "record_attempt": record,
     "apply_receipt": apply_receipt,
+    "decide_unknown": decide_unknown,
     "accept_event": accept_event,
     "claim_turn": _some("claim_turn('w', 0)"),
     "finish_turn": finish_turn,

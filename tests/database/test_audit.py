@@ -44,6 +44,14 @@ PLANTED: dict[str, list[str]] = {
         f" 'unknown', 0 from messaging.attempts where message_id = {ANY.format(state)}"
         for state in ("accepted", "unknown")
     ],
+    "undecided_resend": [
+        "insert into messaging.history (message_id, from_state, to_state, happened_at, changed_by)"
+        f" values ({ANY.format('accepted')}, 'unknown', 'queued', now(), 'nobody')",
+        "insert into messaging.history (message_id, from_state, to_state, happened_at, changed_by)"
+        f" select {ANY.format('accepted')}, 'unknown', 'queued', now(), 'x' from generate_series(1, 2);"
+        "insert into messaging.decisions (message_id, decision, decided_by, decided_at)"
+        f" select {ANY.format('accepted')}, 'resend', 'reconcile', now() from generate_series(1, 2)",
+    ],
     "too_close": [
         f"{ATTEMPT} select message_id, instance_id, 'bulk', 'w', gen_random_uuid(),"
         " ended_at + interval '24 s', ended_at + interval '25 s', 'rejected', 25 from messaging.attempts"

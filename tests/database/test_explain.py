@@ -28,7 +28,7 @@ BECAUSE = {
     "rejected": "the provider gave no reason",
     "expired": "its time was over",
     "withdrawn": "a test",
-    "unknown": "we cannot tell whether it was sent; it is never sent again by itself",
+    "unknown": "we cannot tell whether it was sent; it is never sent again by itself: a person decides",
     "sending": "it is at the provider now",
 }
 

@@ -23,7 +23,7 @@ READERS = {
     *("audit_findings", "due_people", "recent_messages", "run_forecast", "contact", "stripe_profile"),
     *("choose_meditation", "meditation_recipient", "quiet_hour", "expected_times", "recent_runs"),
     *("due_reports", "due_balance_alerts", "meta_tokens"),
-    *("is_orphan", "webhook_connection", "choose_speaker"),
+    *("is_orphan", "webhook_connection", "choose_speaker", "unknown_messages"),
 }
 # What a signed-in person may call beside a manager's functions that change state: each looks who asks.
 PERSONS = {

@@ -191,6 +191,10 @@ class World:
         )  # fmt: skip
         return message
 
+    def decide(self, message: int, decision: str, by: str = "Ana", why: str | None = None) -> str:
+        """decide_unknown: where the message stands now."""
+        return str(self.value("select messaging.decide_unknown(%s, %s, %s, %s)", message, decision, by, why))
+
     def set_status(self, instance: uuid.UUID, status: str) -> None:
         """What `roleta instance pause`, `resume` and `ban` do."""
         self.value("select messaging.set_instance_status(%s, %s, 'test', 'a test')", instance, status)
