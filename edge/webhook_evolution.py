@@ -151,6 +151,7 @@ def _message(call: Call, number: WebhookConnection, event: Message) -> bool:
         receipt=event.receipt,
         receipt_ids=[each for each in event.provider_message_ids if len(each) <= _LONGEST_ID],
         error=event.error,
+        sent_by=event.sent_by,
     )
     text = {"out": stops.STOPPED, "in": stops.STARTED}.get(accepted.opted or "")
     # Behind a LID alone the order holds, but there is no phone that a confirmation could go to.

@@ -56,6 +56,8 @@ def handle(call: Call) -> Answer:
         receipt_ids=_receipt_ids(event),
         error=event.error,
         error_class=event.error_class,
+        sent_by=event.sent_by,
+        queue_id=event.provider_queue_id,
         debounce_s=call.settings.reply_debounce_s,
     )
     if not accepted.is_new:

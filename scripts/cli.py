@@ -39,6 +39,7 @@ COMMANDS = {
     "resume-all": Entry("pause:resume_all", "End pause-all."),
     "import-env-instance": Entry("import_env_instance:import_env_instance", "Make the ZAPI_* number a row."),
     "effects": Entry("effects:effects", "What accepted messages should have written into the app."),
+    "reconcile": Entry("reconcile:reconcile", "Look for evidence on sends that are uncertain, now."),
     "audit": Entry("audit:audit", "What must never be: prints findings, and fails if there are any."),
     "simulator": Entry(
         "simulator:simulator",

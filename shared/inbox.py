@@ -84,12 +84,15 @@ def accept(
     receipt_ids: Sequence[str] = (),
     error: str | None = None,
     error_class: str | None = None,
+    sent_by: str | None = None,
+    queue_id: str | None = None,
     debounce_s: float = 2.0,
 ) -> Accepted:
     """Stores an authentic event and applies it, in one transaction. `payload` comes already redacted.
 
     `lid`: what else the person of `phone` is called. `takeover_s`: one of us typed this message by hand, so
-    the bot keeps quiet for so long. `receipt_ids`: the provider's ids that the event is about.
+    the bot keeps quiet for so long. `receipt_ids`: the provider's ids that the event is about. `sent_by`: a
+    message left our number, by "api", "hand" or "unsaid".
     """
     row = db.call_one(
         "messaging.accept_event",
@@ -110,6 +113,8 @@ def accept(
         p_receipt_ids=list(receipt_ids),
         p_error=error,
         p_error_class=error_class,
+        p_sent_by=sent_by,
+        p_queue_id=queue_id,
         p_debounce_s=debounce_s,
     )
     return Accepted(**row)
@@ -142,6 +147,7 @@ def accept_for_agency(
     receipt: str | None = None,
     receipt_ids: Sequence[str] = (),
     error: str | None = None,
+    sent_by: str | None = None,
 ) -> AcceptedForAgency:
     """As `accept`, for a number of an agency or of one of its clients, where no bot answers.
 
@@ -163,6 +169,7 @@ def accept_for_agency(
         p_receipt=receipt,
         p_receipt_ids=list(receipt_ids),
         p_error=error,
+        p_sent_by=sent_by,
     )
     return AcceptedForAgency(**row)
 

@@ -54,6 +54,15 @@ def from_provider(address: str | None) -> str | None:
     return digits if is_plausible(digits) else None
 
 
+def forms(digits: str) -> tuple[str, ...]:
+    """Each way in which a provider may write this phone: a Brazilian mobile with and without its ninth
+    digit."""
+    with_it = _with_ninth_digit(digits)
+    if re.fullmatch(r"55[1-9]{2}9[6-9][0-9]{7}", with_it):
+        return with_it, f"{with_it[:4]}{with_it[5:]}"
+    return (digits,)
+
+
 def time_zone(digits: str) -> str | None:
     """The time zone of a phone with its country code: its area's, else its country's first in tz's zone.tab;
     None for what is no phone, and where no zone is known."""

@@ -1,16 +1,19 @@
-"""The worker process: the dispatcher's loop, and the duties beside it (answers, drafts, expiry, health)."""
+"""The worker process: the dispatcher's loop, and the duties beside it (answers, drafts, expiry, health,
+evidence)."""
 
 import functools
 import threading
 from collections.abc import Callable
+from typing import Any
 
-from shared import agent, clock, log
+from shared import agent, clock, log, reconcile
 from shared.compose import DraftDuty
 from shared.connections import Connections
 from shared.db import Calls
 from shared.dispatcher import Dispatcher, Providers
 from shared.errors import DatabaseUnavailable, RoletaError
 from shared.health import HealthDuty
+from shared.reconcile import Reconciler
 from shared.scheduler import Scheduler
 from shared.settings import Settings
 from shared.turns import TurnDuty
@@ -25,6 +28,9 @@ EFFECTS_EVERY_S = 30.0
 HEALTH_LOOK_EVERY_S = 1.0
 LEFTOVERS_EVERY_S = 15.0
 SCHEDULE_LOOK_EVERY_S = 5.0
+# Fresh unknowns; the database lets each be looked at once a minute, by one worker.
+RECONCILE_EVERY_S = 20.0
+HOUR_LOOK_EVERY_S = 30.0
 # Each may wait for the agent's service.
 TURNS_AT_ONCE = 4
 DRAFTS_AT_ONCE = 4
@@ -51,6 +57,14 @@ class Worker:
         self._dispatcher = Dispatcher(db, self._providers, worker=name, max_in_flight=settings.max_in_flight)
         self._health = HealthDuty(db, self._providers)
         self._connections = Connections(db, settings) if settings.has_evolution else None
+        self._reconciler = Reconciler(db, self._providers, self._log)
+        self._hourly = Scheduler(
+            [(reconcile.SLOT_FUNCTION, reconcile.EVERY_HOUR)],
+            time_zone=settings.time_zone,
+            db=db,
+            run=self._reconcile_all,
+            log=self._log,
+        )
         self._agent = agent.from_settings(settings)
         self._drafts = DraftDuty(db, self._agent, self._log, agent_timeout_s=settings.agent_timeout_s)
         self._turns = TurnDuty(db, settings, self._log, self._agent)
@@ -63,6 +77,10 @@ class Worker:
             self._start(stop, "forgotten", self._wake_forgotten, FORGOTTEN_EVERY_S),
             self._start(stop, "effects", self._retry_effects, EFFECTS_EVERY_S),
             self._start(stop, "health", lambda: self._all(stop, self._health.run_once), HEALTH_LOOK_EVERY_S),
+        ]
+        duties += [
+            self._start(stop, "reconcile", self._reconciler.run_once, RECONCILE_EVERY_S),
+            self._start(stop, "reconcile hourly", lambda: self._hour(stop), HOUR_LOOK_EVERY_S),
         ]
         if (connections := self._connections) is not None:
             duties.append(self._start(stop, "leftovers", connections.remove_leftovers, LEFTOVERS_EVERY_S))
@@ -148,6 +166,13 @@ class Worker:
         moved = self._db.call_one("messaging.expire_due")["expire_due"]
         if moved:
             self._log.info("expired", messages=moved)
+
+    def _hour(self, stop: threading.Event) -> None:
+        self._hourly.tick(self._name, stop.is_set)
+
+    def _reconcile_all(self, slug: str, run_id: str) -> dict[str, Any]:
+        """Every unknown, once an hour across all workers; and what nobody was told of is told."""
+        return self._reconciler.run_once(everything=True, tell=True).to_json()
 
     def _retry_effects(self) -> None:
         """An app row that was locked for a moment must not wait for an operator."""

@@ -28,6 +28,8 @@ def why(around: Surroundings, message: int, as_json: bool) -> None:
         "attempts", ("begun_at", "ended_at", "outcome", "http_status", "detail", "worker"), told["attempts"]
     )
     _print_rows("receipts", ("receipt", "at", "received_at", "error"), told["receipts"])
+    _print_rows("evidence", ("source", "says", "happened_at", "seen_at", "detail"), told["evidence"])
+    _print_rows("decisions", ("at", "decision", "by", "why"), told["decisions"])
 
 
 def sentences(told: dict[str, Any]) -> list[str]:

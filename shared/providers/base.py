@@ -3,8 +3,8 @@
 No provider's own wording lives here.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol, Self, get_args
@@ -29,6 +29,9 @@ ErrorClass = Literal[
     "restriction", "contact", "transient", "queue", "media", "configuration", "permanent", "format"
 ]
 ErrorKind = Literal["account_refused", "unreachable", "unexpected"]
+# Who made a message leave a number: a send over the API, perhaps ours; a hand on the phone; it is not said.
+SentBy = Literal["api", "hand", "unsaid"]
+TraceSource = Literal["provider_queue", "provider_search"]
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,9 @@ class Content:
             raise ValueError("content must be a JSON object")
         if unknown := sorted(set(value) - {"kind", "text", "media_url", "file_name"}, key=str):
             raise ValueError(f"content has unknown fields: {', '.join(map(str, unknown))[:100]}")
-        for field in ("kind", "text", "media_url", "file_name"):
-            if value.get(field) is not None and not isinstance(value[field], str):
-                raise ValueError(f"content.{field} must be a string")
+        for name in ("kind", "text", "media_url", "file_name"):
+            if value.get(name) is not None and not isinstance(value[name], str):
+                raise ValueError(f"content.{name} must be a string")
         if value.get("kind") not in get_args(ContentKind):
             raise ValueError(f"content.kind must be one of {', '.join(get_args(ContentKind))}")
         content = cls(**value)
@@ -129,6 +132,28 @@ class ProviderError(RoletaError):
         self.halt_reason = halt_reason
 
 
+@dataclass(frozen=True)
+class Sought:
+    """A message of which we cannot tell whether it left: to whom, and in what time it would have."""
+
+    phone: str = field(repr=False)
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a provider itself has of a message from this number: waiting in its queue, or gone."""
+
+    provider_message_id: str
+    phone: str = field(repr=False)
+    sent_by: SentBy
+    text: str | None = field(default=None, repr=False)
+    message_kind: str | None = None
+    provider_queue_id: str | None = None
+    happened_at: datetime | None = None
+
+
 class Provider(Protocol):
     """One instance at one provider."""
 
@@ -143,6 +168,18 @@ class Provider(Protocol):
     def state(self) -> ChannelState:
         """Ask the provider whether the number is connected. Never raises."""
 
+    @property
+    def traces_from(self) -> TraceSource:
+        """What `traces` looks at: what still waits at the provider, or what it stored as sent."""
+
+    def traces(self, sought: Sequence[Sought]) -> list[Trace]:
+        """What the provider has to these people (in any form of their phones). Whether a trace is the message
+        is not decided here. ProviderError where it could not be asked."""
+
+    def withdraw(self, queue_id: str) -> None:
+        """Take one message out of the provider's queue; one that is gone is no error. ProviderError where it
+        has no queue, or could not be asked."""
+
     def close(self) -> None:
         """Release the connections that this object opened itself."""
 
@@ -153,6 +190,7 @@ class ProviderEvent:
 
     `event_key` deduplicates *within one instance*: two of our own numbers share the id of a message between
     them. `receipt` None on a status or delivery event: it says nothing that may move a delivery state.
+    `sent_by` where it tells that one message left our number to one person.
     """
 
     kind: EventKind
@@ -172,6 +210,7 @@ class ProviderEvent:
     is_status_reply: bool = False
     is_edit: bool = False
     is_waiting: bool = False
+    sent_by: SentBy | None = None
     message_kind: str | None = None
     text: str | None = None
     media_url: str | None = None

@@ -6,14 +6,24 @@ two at once destroy each other (evolution contract 1.12, 1.13).
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Self, TypeVar
 
 import httpx
 
-from shared import clock
-from shared.providers import evolution_answers, evolution_outcomes, verdicts
-from shared.providers.base import AttemptReport, ChannelState, Content, Outcome, ProviderError
+from shared import clock, phones
+from shared.providers import evolution_answers, evolution_outcomes, evolution_search, verdicts
+from shared.providers.base import (
+    AttemptReport,
+    ChannelState,
+    Content,
+    Outcome,
+    ProviderError,
+    Sought,
+    Trace,
+    TraceSource,
+)
 from shared.providers.evolution_answers import Created, NameTaken, Open, Pending, Qr, Version, Webhook
 from shared.providers.evolution_http import EvolutionServer
 from shared.providers.evolution_sends import send_request
@@ -27,6 +37,8 @@ CREATED_WITHIN_S = 3.0
 DELETED_WITHIN_S = 15.0
 REFUSED_DELETE_WITHIN_S = 3.0
 POLL_S = 0.25
+# Of 50 messages each, to one person in a quarter of an hour: a listing that never ends is cut there.
+MAX_SEARCH_PAGES = 10
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DIGITS = re.compile(r"[0-9]{7,15}")
@@ -188,6 +200,33 @@ class EvolutionClient:
             raise failure or ProviderError(
                 "unexpected", "the instance is still there after its delete: restart the Evolution server"
             )
+
+    @property
+    def traces_from(self) -> TraceSource:
+        """Evolution can search what it stored as sent; it has no queue."""
+        return "provider_search"
+
+    def traces(self, sought: Sequence[Sought]) -> list[Trace]:
+        """What it stored to these people in their times, under each form of their phones."""
+        return [
+            trace
+            for each in sought
+            for form in phones.forms(each.phone)
+            for trace in self._search(f"{form}@s.whatsapp.net", each.since, each.until)
+        ]
+
+    def withdraw(self, queue_id: str) -> None:
+        """It has no queue to take a message out of."""
+        raise ProviderError("unexpected", "Evolution API has no queue: what it took is gone")
+
+    def _search(self, jid: str, since: datetime, until: datetime) -> Iterator[Trace]:
+        for page in range(1, MAX_SEARCH_PAGES + 1):
+            asked = evolution_search.asked(jid, since, until, page=page)
+            answer = self._server.call("POST", self._of("chat/findMessages"), asked, again=True)
+            found, pages = _shaped(evolution_search.found(answer, jid), "chat/findMessages")
+            yield from (each for each in found if evolution_search.is_within(each, since, until))
+            if page >= pages:
+                return
 
     def set_webhook(self, url: str, token: str) -> Webhook:
         """Where this instance's events go; each carries `token` in the header x-roleta-webhook."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from shared import phones
-from shared.providers.base import ProviderEvent, Receipt
+from shared.providers.base import ProviderEvent, Receipt, SentBy
 from shared.providers.evolution_contents import read_content
 from shared.providers.facts import digest, key, moment, text
 
@@ -52,6 +52,7 @@ def message(
     # must not be answered twice. An edit has the id of what it changes, and what could not be decrypted may
     # come again as text.
     stage = "waiting" if content.kind == "waiting" else "message"
+    sent_by: SentBy = "api" if from_api else "hand"
     if content.is_edit:
         stage = digest("edit", content.text)
     return Message(
@@ -71,12 +72,13 @@ def message(
         is_newsletter=_is_at(chat, "newsletter"),
         is_edit=content.is_edit,
         is_waiting=content.kind == "waiting",
+        sent_by=sent_by if from_me and not content.is_edit and not _is_shared(chat) else None,
         message_kind=content.kind,
         text=content.text,
         media_type=content.media_type,
         reference_message_id=content.reference,
         provider_message_ids=(message_id,) if message_id else (),
-        happened_at=_time(data.get("messageTimestamp")),
+        happened_at=stored_at(data.get("messageTimestamp")),
         chat_jid=chat,
     )
 
@@ -121,10 +123,14 @@ def _lid(jid: Any) -> str | None:
     return address if address.endswith("@lid") else None
 
 
+def _is_shared(jid: str | None) -> bool:
+    return any(_is_at(jid, domain) for domain in ("g.us", "broadcast", "newsletter"))
+
+
 def _is_at(jid: str | None, domain: str) -> bool:
     return (jid or "").endswith(f"@{domain}")
 
 
-def _time(value: Any) -> datetime | None:
+def stored_at(value: Any) -> datetime | None:
     """Seconds, as a number or as the halves of a 64-bit one (contract 5)."""
     return moment(value.get("low") if isinstance(value, Mapping) else value)

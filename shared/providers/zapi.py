@@ -3,16 +3,26 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
 
-from shared import clock
+from shared import clock, phones
 from shared.errors import SettingsError
 from shared.providers import verdicts, zapi_account, zapi_outcomes
-from shared.providers.base import AttemptReport, ChannelState, Content, ErrorKind, Outcome, ProviderError
+from shared.providers.base import (
+    AttemptReport,
+    ChannelState,
+    Content,
+    ErrorKind,
+    Outcome,
+    ProviderError,
+    Sought,
+    Trace,
+    TraceSource,
+)
 from shared.providers.transport import DeadlinePassedError, exchange, open_http, read_answer
 from shared.providers.zapi_account import Account, Device, PhoneCheck, QueueEntry, WebhookKind
 from shared.settings import Settings
@@ -182,6 +192,31 @@ class ZApiClient:
     def purge_queued(self, queue_id: str) -> None:
         """Withdraw one message that waits there, by its zaapId."""
         self._call("DELETE", f"queue/{quote(queue_id, safe='')}")
+
+    @property
+    def traces_from(self) -> TraceSource:
+        """Z-API can list what still waits in its queue; what has left it, it does not tell."""
+        return "provider_queue"
+
+    def traces(self, sought: Sequence[Sought]) -> list[Trace]:
+        """What waits in the queue to these people; only a send over the API gets there (contract 3)."""
+        people = {form for each in sought for form in phones.forms(each.phone)}
+        return [
+            Trace(
+                provider_message_id=entry.message_id,
+                phone=phone,
+                sent_by="api",
+                text=entry.text,
+                provider_queue_id=entry.queue_id,
+                happened_at=entry.created_at,
+            )
+            for entry in self.queue()
+            if entry.message_id and (phone := phones.from_provider(entry.phone)) in people and phone
+        ]
+
+    def withdraw(self, queue_id: str) -> None:
+        """DELETE queue/{zaapId}."""
+        self.purge_queued(queue_id)
 
     def set_queueing_while_disconnected(self, allowed: bool) -> None:
         """Whether Z-API may keep messages for a disconnected phone (its default) and fire them at

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.providers.base import ErrorClass, EventKind, ProviderEvent, Receipt
+from shared.providers.base import ErrorClass, EventKind, ProviderEvent, Receipt, SentBy
 from shared.providers.facts import digest, flag, key, moment, text
 from shared.providers.zapi_contents import read_content
 
@@ -112,6 +112,7 @@ def _message(payload: Mapping[str, Any], provider_type: str | None, instance: st
         is_status_reply=flag(payload, "isStatusReply"),
         is_edit=flag(payload, "isEdit"),
         is_waiting=flag(payload, "waitingMessage"),
+        sent_by=_sent_by(payload),
         message_kind=content.kind,
         text=content.text,
         media_url=content.media_url,
@@ -120,6 +121,16 @@ def _message(payload: Mapping[str, Any], provider_type: str | None, instance: st
         provider_message_ids=(message_id,) if message_id else (),
         happened_at=moment(payload.get("momment")),
     )
+
+
+def _sent_by(payload: Mapping[str, Any]) -> SentBy | None:
+    """Who made it leave, where it left our number to one person (contract 5.2)."""
+    strange = ("isGroup", "isNewsletter", "broadcast", "isStatusReply", "isEdit", "waitingMessage")
+    if not flag(payload, "fromMe") or any(flag(payload, name) for name in strange):
+        return None
+    if "fromApi" not in payload:
+        return "unsaid"
+    return "api" if flag(payload, "fromApi") else "hand"
 
 
 def _sender_lid(payload: Mapping[str, Any]) -> str | None:
@@ -146,6 +157,8 @@ def _delivery(payload: Mapping[str, Any], provider_type: str | None, instance: s
         connected_phone=text(payload.get("connectedPhone")),
         provider_message_ids=(message_id,) if message_id else (),
         provider_queue_id=queue_id,
+        # Only what the API sent has a place in the queue. What may not have left (no receipt) is no sighting.
+        sent_by=("api" if queue_id else "unsaid") if not error or failed else None,
         receipt=failed if error else "sent",
         error=error,
         error_class=error_class if error else None,

@@ -22,6 +22,7 @@ RECEIPTS = ["sent", "failed", "delivered", "read"]
 STATUSES = ["active", "active", "paused", "banned", "disconnected"]
 
 A_NUMBER = "(select id from public.whatsapp_instances order by random() limit 1)"
+AN_UNKNOWN = "(select id from messaging.outbox order by dispatch_state = 'unknown' desc, random() limit 1)"
 A_PERSON = "(select id from public.profiles order by random() limit 1)"
 
 
@@ -105,7 +106,7 @@ def accept_event(world: World, source: random.Random) -> object:
     return world.rows(
         f"select * from messaging.accept_event({A_NUMBER}, %s, %s, '{{}}', p_phone => %s, p_text => 'Oi',"
         " p_receipt => %s, p_receipt_ids => %s, p_error_class => %s, p_debounce_s => 0, p_lid => %s,"
-        " p_command => %s, p_ignored_reason => %s, p_takeover_s => %s)",
+        " p_command => %s, p_ignored_reason => %s, p_takeover_s => %s, p_sent_by => %s)",
         f"e{source.randrange(10**9)}",
         kind,
         source.choice([person, person, lid]),
@@ -116,6 +117,7 @@ def accept_event(world: World, source: random.Random) -> object:
         source.choice([None, None, "stop", "start"]),
         "own_message" if by_hand else None,
         0.01 if by_hand else None,
+        source.choice([None, "api", "hand"]) if by_hand or kind == "delivery" else None,
     )
 
 
@@ -138,6 +140,20 @@ def decide_unknown(world: World, source: random.Random) -> object:
         "select messaging.decide_unknown(o.id, %s, 'test') from (select id from messaging.outbox"
         " order by dispatch_state = 'unknown' desc, random() limit 1) as o",
         source.choice(["resend", "resend", "consider_sent", "drop"]),
+    )
+
+
+def note_traces(world: World, source: random.Random) -> object:
+    """A provider's answer about some unknown: nothing, or what may be it."""
+    traces = [
+        {"provider_message_id": each, "sent_by": "api", "phone": phone(source), "text": "Oi"}
+        for each in some_ids(world, source)
+    ]
+    return world.rows(
+        "select messaging.note_traces(array(select id from messaging.attempts where outcome = 'unknown'"
+        " order by random() limit 1), %s, %s)",
+        source.choice(["provider_queue", "provider_search"]),
+        json.dumps(source.choice([[], traces])),
     )
 
 
@@ -197,6 +213,12 @@ FUNCTIONS: dict[str, Action] = {
     "record_attempt": record,
     "apply_receipt": apply_receipt,
     "decide_unknown": decide_unknown,
+    "gather_evidence": _some(f"gather_evidence({AN_UNKNOWN})"),
+    "note_traces": note_traces,
+    "note_withdrawn": _some("note_withdrawn((select max(id) from messaging.attempts))"),
+    "presume": _some(f"presume({AN_UNKNOWN})"),
+    "take_unknowns": _call("messaging.take_unknowns(%s, 0, 3)", BOOLEAN),
+    "tell_unknowns": _some("tell_unknowns(3)"),
     "accept_event": accept_event,
     "claim_turn": _some("claim_turn('w', 0)"),
     "finish_turn": finish_turn,

@@ -52,6 +52,13 @@ PLANTED: dict[str, list[str]] = {
         "insert into messaging.decisions (message_id, decision, decided_by, decided_at)"
         f" select {ANY.format('accepted')}, 'resend', 'reconcile', now() from generate_series(1, 2)",
     ],
+    "unknown_untold": [
+        "update messaging.outbox set changed_at = now() - interval '25 h' where dispatch_state = 'unknown'",
+        "update messaging.outbox set changed_at = now() - interval '25 h' where dispatch_state = 'unknown';"
+        "insert into messaging.unknown_looks (message_id, looked_at, told_at)"
+        " select id, now(), changed_at - interval '1 s' from messaging.outbox"
+        " where dispatch_state = 'unknown'",
+    ],
     "too_close": [
         f"{ATTEMPT} select message_id, instance_id, 'bulk', 'w', gen_random_uuid(),"
         " ended_at + interval '24 s', ended_at + interval '25 s', 'rejected', 25 from messaging.attempts"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scripts.simulator.evolution import payloads
+from scripts.simulator.evolution import payloads, search
 from scripts.simulator.evolution.deliveries import emit
 from scripts.simulator.evolution.rows import Channel, Stored
 from scripts.simulator.evolution.world import World
@@ -21,7 +21,10 @@ def arrive(world: World, channel: Channel, message: dict[str, Any]) -> str:
     if world.profile.drops_repeated_ids and seen is not None and now - seen < world.options.repeated_id_s:
         return "dropped"
     channel.seen[key["id"]] = now
-    channel.row.messages.setdefault(key["id"], Stored(key["remoteJid"], key["fromMe"], payload=message))
+    stored = channel.row.messages.setdefault(
+        key["id"], Stored(key["remoteJid"], key["fromMe"], payload=message)
+    )
+    stored.record = stored.record or search.record(stored, message)
     emit(world, channel, "messages.upsert", message)
     _contact_events(world, channel, key["remoteJid"], message["pushName"])
     return "posted"

@@ -5,7 +5,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.simulator.evolution import bodies, checks, creation, lifecycle, messages, webhook_settings
+from scripts.simulator.evolution import (
+    bodies,
+    checks,
+    creation,
+    lifecycle,
+    messages,
+    search,
+    webhook_settings,
+)
 from scripts.simulator.evolution.recipients import look_up
 from scripts.simulator.evolution.refusals import (
     Refusal,
@@ -167,6 +175,10 @@ async def _numbers(world: World, call: Call) -> Answer:
     return Answer(200, [{"jid": one.jid, "exists": one.exists, "number": one.number} for one in found])
 
 
+async def _find_messages(world: World, call: Call) -> Answer:
+    return search.listing(call.row, call.body)
+
+
 async def _set_webhook(world: World, call: Call) -> Answer:
     return webhook_settings.set_webhook(call.row, call.body, world.profile)
 
@@ -189,6 +201,7 @@ NAMED: dict[tuple[str, str], Handler] = {
     ("POST", "message/sendMedia"): _send_media,
     ("POST", "message/sendWhatsAppAudio"): _send_audio,
     ("POST", "chat/whatsappNumbers"): _numbers,
+    ("POST", "chat/findMessages"): _find_messages,
     ("POST", "webhook/set"): _set_webhook,
     ("GET", "webhook/find"): _find_webhook,
     ("GET", "settings/find"): _settings,

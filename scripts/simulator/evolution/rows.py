@@ -37,6 +37,7 @@ class Stored:
     from_me: bool
     message_id: str = field(default_factory=database_id)
     payload: dict[str, Any] | None = None  # of an inbound one, to deliver it again
+    record: dict[str, Any] = field(default_factory=dict)  # as findMessages shows it
 
 
 @dataclass

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.simulator.evolution import inbound, payloads
+from scripts.simulator.evolution import inbound, payloads, search
 from scripts.simulator.evolution.deliveries import emit
 from scripts.simulator.evolution.recipients import recipient
 from scripts.simulator.evolution.refusals import Refusal, bad_request, reading_of_undefined
@@ -71,6 +71,7 @@ async def _accept(
     stored = row.messages[key_id] = Stored(jid, True)
     info = None if jid.endswith("@g.us") else _context(body)
     answer = payloads.sent(row, key, outgoing.kind, outgoing.message, info)
+    stored.record = search.record(stored, answer)
     tasks = [emit(world, channel, "send.message", answer)]
     if world.receipts.mode == "before_answer":
         tasks += [

@@ -1,0 +1,479 @@
+-- The evidence ladder: what was seen to leave is matched with what we cannot tell of, providers are asked, silence counts while the channel is alive.
+-- Then the rule that the message fixed, and nobody is left uncertain for a day without being told.
+-- Locks: SHARE on messaging.inbound_events (writers wait) for the time of building one partial index: one read of the table.
+-- depends: 0063.decisions
+
+set local lock_timeout = '5s';
+
+-- That the webhook of a number brings something: the proof that silence says something.
+create index inbound_events_alive on messaging.inbound_events (instance_id, received_at)
+where kind in ('message', 'delivery', 'status');
+create index evidence_waiting on messaging.evidence (message_id) where says = 'waiting';
+
+create table messaging.unknown_looks (
+    message_id bigint primary key references messaging.outbox (id),
+    looked_at timestamptz not null,
+    told_at timestamptz
+);
+alter table messaging.unknown_looks enable row level security;
+revoke all on table messaging.unknown_looks from public, anon, authenticated, service_role;
+comment on table messaging.unknown_looks is 'When evidence on an unknown message was last looked for, and when somebody was told of it.';
+comment on column messaging.unknown_looks.told_at is 'When reconcile said it aloud (log, command): a person has to decide. Null: not yet.';
+
+create function messaging.could_be(p_message messaging.outbox, p_sighting messaging.sightings) returns boolean
+language sql immutable security invoker
+return
+    p_message.instance_id = p_sighting.instance_id and p_message.phone_key = p_sighting.phone_key
+    and coalesce(p_sighting.message_kind = p_message.content ->> 'kind', true)
+    and coalesce(p_sighting.text_key = messaging.text_key(p_message.content ->> 'text'), true);
+comment on function messaging.could_be(messaging.outbox, messaging.sightings) is
+'Whether what was seen may be this message: same number, same person, and the same kind and words as far as both are known.';
+
+create function messaging.matches(p_instance_id uuid, p_phone_key text)
+returns table (attempt_id bigint, message_id bigint, sighting_id bigint, is_open boolean)
+language sql stable security definer set search_path = ''
+as $$
+    select a.id, a.message_id, s.id, a.outcome is null
+    from messaging.sightings as s
+    inner join messaging.attempts as a
+        on s.instance_id = a.instance_id and a.provider_message_id is null and (a.outcome is null or a.outcome = 'unknown')
+    inner join messaging.outbox as o on a.message_id = o.id
+    where
+        s.instance_id = p_instance_id and s.phone_key = p_phone_key
+        -- What was typed by hand is never ours, whatever it says.
+        and s.sent_by = 'api'
+        and coalesce(s.happened_at, s.seen_at) between a.begun_at - interval '5 s' and a.begun_at + interval '15 min'
+        and s.seen_at >= a.begun_at - interval '5 s'
+        and messaging.could_be(o, s)
+        and not exists (
+            select from messaging.attempts as owner
+            where owner.instance_id = s.instance_id and owner.provider_message_id = s.provider_message_id
+        )
+$$;
+comment on function messaging.matches(uuid, text) is
+'Which unaccounted attempts to one person may be which of the sightings that nobody owns; an open attempt may still turn out to be one.';
+
+create function messaging.gather_evidence(p_message_id bigint) returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+    v_message messaging.outbox;
+    v_attempt messaging.attempts;
+    v_sighting messaging.sightings;
+begin
+    perform from messaging.senders as s
+    where s.instance_id = (select o.instance_id from messaging.outbox as o where o.id = p_message_id)
+    for no key update;
+    select o.* into v_message
+    from messaging.outbox as o
+    where o.id = p_message_id
+    for no key update;
+    if v_message.id is null then
+        raise exception using errcode = 'WP002', message = 'there is no message with this id';
+    end if;
+
+    for v_attempt in
+        select a.* from messaging.attempts as a
+        where a.message_id = p_message_id and a.outcome = 'unknown'
+        order by a.id
+    loop
+        v_sighting := null;
+        if v_attempt.provider_message_id is null then
+            -- One message and one sighting that fit nothing else, or no verdict.
+            with m as materialized (
+                select * from messaging.matches(v_message.instance_id, v_message.phone_key)
+            )
+            select s.* into v_sighting
+            from m
+            inner join messaging.sightings as s on m.sighting_id = s.id
+            where
+                m.attempt_id = v_attempt.id
+                and not exists (
+                    select from m as other
+                    where
+                        other.sighting_id = m.sighting_id
+                        and (other.message_id <> m.message_id or other.is_open or other.attempt_id > m.attempt_id)
+                )
+                and not exists (
+                    select from m as other where other.message_id = m.message_id and other.sighting_id <> m.sighting_id
+                );
+            continue when v_sighting.id is null;
+            update messaging.attempts as a
+            set provider_message_id = v_sighting.provider_message_id, provider_queue_id = v_sighting.provider_queue_id
+            where a.id = v_attempt.id
+            returning a.* into v_attempt;
+        else
+            select s.* into v_sighting
+            from messaging.sightings as s
+            where s.instance_id = v_attempt.instance_id and s.provider_message_id = v_attempt.provider_message_id;
+            continue when v_sighting.id is null;
+        end if;
+
+        -- What came before its id was known, a definite failure among it, says more than that it left.
+        perform messaging.use_waiting_receipts(v_attempt.instance_id, v_attempt.provider_message_id, p_message_id);
+        continue when (
+            select bool_and(r.receipt = 'failed') from messaging.receipts as r
+            where r.instance_id = v_attempt.instance_id and r.provider_message_id = v_attempt.provider_message_id
+        );
+        perform messaging.note_evidence(
+            v_attempt, v_sighting.source, case when v_sighting.is_waiting then 'waiting' else 'sent' end,
+            coalesce(v_sighting.happened_at, v_sighting.seen_at),
+            case
+                when v_sighting.is_waiting then 'it waits in the provider''s queue'
+                when v_sighting.text_key is null then 'left the number in its time, to this person'
+                else 'left the number in its time, to this person, with this text'
+            end
+        );
+        if not v_sighting.is_waiting then
+            perform messaging.confirm_sent(v_attempt, 'gather_evidence', 'it was seen to leave the number');
+        end if;
+    end loop;
+    perform messaging.wake(v_message.instance_id);
+    return (select o.dispatch_state from messaging.outbox as o where o.id = p_message_id);
+end
+$$;
+comment on function messaging.gather_evidence(bigint) is
+'unknown -> accepted (or rejected) where exactly one sighting can be the message and it can be no other: the attempt takes its id, so that receipts
+apply. Two candidates, or a text that differs: nothing. Returns where the message stands.';
+
+create function messaging.note_traces(p_attempt_ids bigint[], p_source text, p_traces jsonb) returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+    v_attempt messaging.attempts;
+    v_message messaging.outbox;
+    v_trace record;
+    v_nothing integer := 0;
+begin
+    perform messaging.require(
+        p_source in ('provider_queue', 'provider_search'), 'traces come from the provider_queue or a provider_search'
+    );
+    perform messaging.require(
+        (
+            select count(distinct a.instance_id) <= 1 from messaging.attempts as a where a.id = any(p_attempt_ids)
+        ), 'traces are of one number'
+    );
+    for v_trace in
+        select
+            a.instance_id, t.value ->> 'provider_message_id' as provider_message_id, t.value ->> 'sent_by' as sent_by,
+            t.value ->> 'phone' as phone, t.value ->> 'text' as words, t.value ->> 'message_kind' as message_kind,
+            (t.value ->> 'happened_at')::timestamptz as happened_at, t.value ->> 'provider_queue_id' as queue_id
+        from jsonb_array_elements(p_traces) as t
+        cross join (select m.instance_id from messaging.attempts as m where m.id = any(p_attempt_ids) limit 1) as a
+        order by t.value ->> 'provider_message_id'
+    loop
+        perform messaging.note_sighting(
+            v_trace.instance_id, v_trace.provider_message_id, p_source, v_trace.sent_by, v_trace.phone, v_trace.words, v_trace.message_kind,
+            v_trace.happened_at, v_trace.queue_id
+        );
+    end loop;
+
+    for v_attempt in
+        select a.* from messaging.attempts as a
+        where a.id = any(p_attempt_ids)
+        order by a.id
+    loop
+        select o.* into v_message from messaging.outbox as o where o.id = v_attempt.message_id;
+        -- What waited there and does not any more has left it, or was withdrawn by somebody: the queue cannot tell.
+        if p_source = 'provider_queue' then
+            delete from messaging.sightings as s
+            where
+                s.instance_id = v_attempt.instance_id and s.phone_key = v_message.phone_key and s.is_waiting
+                and not exists (
+                    select from jsonb_array_elements(p_traces) as t where t.value ->> 'provider_message_id' = s.provider_message_id
+                );
+        end if;
+        if not messaging.may_have_left(v_attempt, v_message) then
+            perform messaging.note_evidence(
+                v_attempt, p_source, 'nothing', null,
+                case p_source when 'provider_queue' then 'the provider''s queue holds none' else 'the provider''s messages hold none' end
+            );
+            v_nothing := v_nothing + 1;
+        end if;
+    end loop;
+    return v_nothing;
+end
+$$;
+comment on function messaging.note_traces(bigint[], text, jsonb) is
+'What a provider answered about attempts of one number: each trace (provider_message_id, provider_queue_id, phone, text, message_kind, sent_by, happened_at)
+is a sighting; an attempt that none can be has evidence that says nothing. Returns how many of those.';
+
+create function messaging.may_have_left(p_attempt messaging.attempts, p_message messaging.outbox) returns boolean
+language sql stable security definer set search_path = ''
+as $$
+    select exists (
+        select from messaging.sightings as s
+        where
+            s.instance_id = p_attempt.instance_id and s.phone_key = p_message.phone_key
+            and s.seen_at >= p_attempt.begun_at - interval '5 s' and messaging.could_be(p_message, s)
+            and not exists (
+                select from messaging.attempts as owner
+                where
+                    owner.instance_id = s.instance_id and owner.provider_message_id = s.provider_message_id and owner.id <> p_attempt.id
+            )
+    )
+$$;
+comment on function messaging.may_have_left(messaging.attempts, messaging.outbox) is
+'Whether anything was seen since the attempt began that may be it, however doubtful: by hand, one of two, too late.';
+
+create function messaging.is_silent(p_attempt messaging.attempts, p_message messaging.outbox) returns boolean
+language sql stable security definer set search_path = ''
+as $$
+    select
+        p_attempt.outcome = 'unknown' and p_attempt.provider_message_id is null
+        and p_attempt.ended_at + interval '15 min' <= c.now
+        and i.status = 'active' and i.halted_reason is null
+        -- Other events came since; after a time without connection, a whole quarter of an hour of them.
+        and exists (
+            select from messaging.inbound_events as e
+            where
+                e.instance_id = i.id and e.kind in ('message', 'delivery', 'status')
+                and e.received_at > greatest(p_attempt.ended_at, i.last_disconnected_at)
+                and (coalesce(i.last_disconnected_at, 'epoch') < p_attempt.begun_at or e.received_at + interval '15 min' <= c.now)
+        )
+        -- The provider was asked when its time was over, and has nothing.
+        and exists (
+            select from messaging.evidence as e
+            where
+                e.attempt_id = p_attempt.id and e.source in ('provider_queue', 'provider_search') and e.says = 'nothing'
+                and e.seen_at >= p_attempt.ended_at + interval '15 min'
+        )
+        and not messaging.may_have_left(p_attempt, p_message)
+    from public.whatsapp_instances as i
+    cross join (select messaging.clock() as now) as c
+    where i.id = p_attempt.instance_id
+$$;
+comment on function messaging.is_silent(messaging.attempts, messaging.outbox) is
+'15 minutes after its end there is no sign of the attempt, the provider knows of none, and the channel is proven alive: connected, other events came.';
+
+create function messaging.presume(p_message_id bigint) returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+    v_message messaging.outbox;
+    v_attempt messaging.attempts;
+begin
+    perform from messaging.senders as s
+    where s.instance_id = (select o.instance_id from messaging.outbox as o where o.id = p_message_id)
+    for no key update;
+    select o.* into v_message
+    from messaging.outbox as o
+    where o.id = p_message_id
+    for no key update;
+    if v_message.id is null then
+        raise exception using errcode = 'WP002', message = 'there is no message with this id';
+    elsif v_message.dispatch_state <> 'unknown' then
+        return v_message.dispatch_state;
+    end if;
+    select a.* into v_attempt
+    from messaging.attempts as a
+    where a.message_id = p_message_id and a.outcome = 'unknown'
+    order by a.id desc
+    limit 1;
+    if messaging.is_silent(v_attempt, v_message) then
+        perform messaging.note_evidence(
+            v_attempt, 'silence', 'not_sent', null,
+            'no sign of it in 15 minutes; the provider knows of none, the number is connected and other events came'
+        );
+    end if;
+    if v_message.on_unknown = 'resend_once' and messaging.presumed(p_message_id) = 'not_sent'
+        and v_message.expires_at > messaging.clock()
+        and not exists (select from messaging.decisions as d where d.message_id = p_message_id and d.decision = 'resend')
+    then
+        return messaging.decide_unknown(p_message_id, 'resend', 'reconcile', 'its rule: once, after recorded silence');
+    end if;
+    return v_message.dispatch_state;
+end
+$$;
+comment on function messaging.presume(bigint) is
+'Records silence (presumed not sent) where the channel is proven alive, and then obeys resend_once: one resend within its time, as a decision of reconcile,
+never a second. hold: nothing; drop: nothing before its end. Returns where the message stands.';
+
+create function messaging.take_unknowns(p_all boolean default false, p_after bigint default 0, p_limit integer default 200)
+returns table (
+    message_id bigint, attempt_id bigint, dispatch_state text, instance_id uuid, instance_name text, provider text,
+    zapi_instance_id text, zapi_token text, zapi_client_token text, evolution_instance_name text,
+    phone text, begun_at timestamptz, withdraw_queue_id text
+)
+language plpgsql volatile security definer set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_now timestamptz := messaging.clock();
+    v_taken bigint[];
+begin
+    with due as (
+        select o.id, o.changed_at
+        from messaging.outbox as o
+        where o.dispatch_state = 'unknown'
+        union
+        -- Decided, and perhaps contradicted since.
+        select o.id, d.decided_at
+        from messaging.decisions as d
+        inner join messaging.outbox as o on d.message_id = o.id
+        where d.decided_at > v_now - interval '1 day' and o.dispatch_state in ('queued', 'held', 'leased', 'withdrawn')
+        union
+        -- Let go, while the provider still has it.
+        select o.id, o.changed_at
+        from messaging.evidence as e
+        inner join messaging.outbox as o on e.message_id = o.id
+        where e.says = 'waiting' and o.dispatch_state = 'withdrawn' and messaging.waits_at_provider(o.id)
+    ),
+
+    taken as (
+        insert into messaging.unknown_looks as l (message_id, looked_at)
+        select d.id, v_now
+        from (
+            select due.id
+            from due
+            left join messaging.unknown_looks as x on due.id = x.message_id
+            where
+                due.id > p_after
+                and (
+                    p_all or x.looked_at is null
+                    -- Once a minute while its answers may still come, then once an hour; each by one worker.
+                    or x.looked_at <= v_now - case
+                        when due.changed_at > v_now - interval '30 min' then interval '50 s' else interval '55 min'
+                    end
+                )
+            group by due.id
+            order by due.id
+            limit p_limit
+        ) as d
+        order by d.id
+        on conflict (message_id) do update
+        set looked_at = excluded.looked_at
+        where l.looked_at <= excluded.looked_at - interval '5 s' or p_all
+        returning l.message_id
+    )
+
+    select array_agg(t.message_id) into v_taken from taken as t;
+    return query
+    select
+        o.id, a.id, o.dispatch_state, i.id, i.name, i.provider, i.zapi_instance_id, i.zapi_token, i.zapi_client_token,
+        i.evolution_instance_name, o.phone, a.begun_at,
+        case when o.dispatch_state = 'withdrawn' and messaging.waits_at_provider(o.id) then a.provider_queue_id end
+    from messaging.outbox as o
+    inner join public.whatsapp_instances as i on o.instance_id = i.id
+    inner join lateral (
+        select x.* from messaging.attempts as x
+        where x.message_id = o.id and x.outcome = 'unknown'
+        order by x.id desc
+        limit 1
+    ) as a on true
+    where o.id = any(v_taken)
+    order by i.id, o.id;
+end
+$$;
+comment on function messaging.take_unknowns(boolean, bigint, integer) is
+'The messages on which evidence is to be looked for now, each to one worker only, with what a client of their number needs. withdraw_queue_id: let go, but
+it still waits at the provider. p_all: whenever they were looked at last. p_after: of higher ids.';
+
+create function messaging.note_withdrawn(p_attempt_id bigint) returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+    v_attempt messaging.attempts;
+begin
+    select a.* into v_attempt from messaging.attempts as a where a.id = p_attempt_id;
+    if v_attempt.id is null then
+        raise exception using errcode = 'WP002', message = 'there is no attempt with this id';
+    end if;
+    perform messaging.note_evidence(v_attempt, 'provider_queue', 'not_sent', null, 'withdrawn from the provider''s queue');
+end
+$$;
+comment on function messaging.note_withdrawn(bigint) is 'The provider was told to take a dropped message out of its queue, and said that it did.';
+
+create function messaging.tell_unknowns(p_limit integer default 200)
+returns table (
+    message_id bigint, instance_name text, purpose text, on_unknown text, unknown_since timestamptz, presumed text
+)
+language plpgsql volatile security definer set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    delete from messaging.sightings as s where s.seen_at < v_now - interval '7 days';
+    return query
+    with untold as (
+        select o.id, o.instance_id, o.purpose, o.on_unknown, o.changed_at
+        from messaging.outbox as o
+        left join messaging.unknown_looks as l on o.id = l.message_id
+        where
+            o.dispatch_state = 'unknown' and o.changed_at <= v_now - interval '1 hour'
+            and (l.told_at is null or l.told_at < o.changed_at)
+        order by o.id
+        limit p_limit
+    ),
+
+    told as (
+        insert into messaging.unknown_looks as l (message_id, looked_at, told_at)
+        select u.id, v_now, v_now
+        from untold as u
+        order by u.id
+        on conflict (message_id) do update set told_at = excluded.told_at
+        returning l.message_id
+    )
+
+    select u.id, i.name, u.purpose, u.on_unknown, u.changed_at, messaging.presumed(u.id)
+    from untold as u
+    inner join told as t on u.id = t.message_id
+    inner join public.whatsapp_instances as i on u.instance_id = i.id
+    order by u.changed_at, u.id;
+end
+$$;
+comment on function messaging.tell_unknowns(integer) is
+'The messages that have been unknown for an hour and that nobody was told of: who asks says them aloud, so from now on they count as told. Also forgets
+sightings of more than a week ago.';
+
+create view audit.unknown_untold with (security_invoker = true) as
+select
+    o.id as message_id,
+    o.changed_at as unknown_since
+from messaging.outbox as o
+left join messaging.unknown_looks as l on o.id = l.message_id
+where
+    o.dispatch_state = 'unknown' and o.changed_at < messaging.clock() - interval '24 hours'
+    and (l.told_at is null or l.told_at < o.changed_at);
+comment on view audit.unknown_untold is
+'I11: for more than a day we cannot tell whether it was sent, and nobody was told: is a worker running, or `roleta reconcile`?';
+revoke all on table audit.unknown_untold from public, anon, authenticated, service_role;
+
+do $$
+declare
+    v_view text;
+    v_parts text[] := '{}';
+begin
+    for v_view in
+        select c.relname from pg_catalog.pg_class as c
+        where c.relnamespace = 'audit'::regnamespace and c.relkind = 'v' and c.relname <> 'findings'
+        order by c.relname
+    loop
+        v_parts := v_parts || format(
+            'select %L::text as finding, to_jsonb(f) as evidence from audit.%I as f', v_view, v_view
+        );
+    end loop;
+    execute 'create or replace view audit.findings with (security_invoker = true) as ' || array_to_string(v_parts, ' union all ');
+end
+$$;
+
+do $$
+declare
+    v_function regprocedure;
+begin
+    for v_function in
+        select p.oid::regprocedure from pg_catalog.pg_proc as p
+        where p.pronamespace = 'messaging'::regnamespace
+            and p.proname in (
+                'could_be', 'matches', 'may_have_left', 'is_silent', 'gather_evidence', 'note_traces', 'presume', 'take_unknowns',
+                'note_withdrawn', 'tell_unknowns'
+            )
+    loop
+        execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
+        if v_function::text !~ 'could_be|matches|may_have_left|is_silent' then
+            execute format('grant execute on function %s to service_role', v_function);
+        end if;
+    end loop;
+end
+$$;
