@@ -11,6 +11,7 @@ import falcon
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from edge.addresses import caller_address
 from edge.body import MAX_BYTES, BodyGuard, BodyRefused, is_form, parse_lenient, parse_strict
 from edge.errors import ErrorAnswers
 from edge.functions import Call, EdgeFunction, Handler, load_functions
@@ -102,8 +103,15 @@ class FunctionResource:
             webhook_token=webhook_token,
             raw=req.context.body,
             person=person,
+            address=self._address(req) if self._function.caller == "stranger" else None,
         )
         resp.media = self._handle(call)
+
+    def _address(self, req: falcon.Request) -> str | None:
+        if holds_key(req.get_header("authorization"), self._settings.service_role_key):
+            return None
+        forwarded = req.get_header("x-forwarded-for")
+        return caller_address(req.env.get("REMOTE_ADDR"), forwarded, self._settings.trusted_proxies)
 
     def _parse(self, req: falcon.Request) -> dict[str, object]:
         if self._function.caller in ("provider", "signed"):
@@ -115,9 +123,20 @@ class FunctionResource:
 
 def require_service_key(authorization: str | None, key: str | None) -> None:
     """Unauthorized unless the header is `Bearer` and the whole key (bug 21); always while no key is set."""
-    scheme, _, given = (authorization or "").partition(" ")
-    if not same_secret(key or "", given.strip()) or scheme.lower() != "bearer":
+    if not holds_key(authorization, key):
         raise Unauthorized
+
+
+def holds_key(authorization: str | None, key: str | None) -> bool:
+    """Whether the header is `Bearer` and the whole key; never while no key is set."""
+    scheme, _, given = (authorization or "").partition(" ")
+    return same_secret(key or "", given.strip()) and scheme.lower() == "bearer"
+
+
+def server_options(settings: Settings) -> dict[str, object]:
+    """What waitress is started with. Behind proxies that are trusted their header must reach us: which of
+    its addresses is believed, we decide (edge/addresses)."""
+    return SERVER_OPTIONS | {"clear_untrusted_proxy_headers": not settings.trusted_proxies}
 
 
 class Observer:

@@ -17,6 +17,7 @@ from shared.errors import (
     RoletaError,
     SettingsError,
     SetupMissing,
+    TooMany,
     WouldDiscardData,
 )
 from shared.jwks import AuthUnavailable
@@ -70,6 +71,10 @@ class ErrorAnswers:
             return
         if isinstance(error, BodyRefused):
             answer(resp, error.http_status, str(error))
+            return
+        if isinstance(error, TooMany):
+            resp.set_header("Retry-After", str(error.retry_after_s))
+            answer(resp, 429, str(error))
             return
         for kind, status in _STATUS:
             if isinstance(error, kind):

@@ -28,7 +28,8 @@ class Call:
 
     `run_id`: the slot that the scheduler runs it for; None for whoever calls at will. `raw`: the bytes that
     the body was read from, unpacked: what a signature covers. `person`: who calls a function for users, as
-    whom `db.as_person` acts; None for all others.
+    whom `db.as_person` acts; None for all others. `address`: whence a stranger calls, as limits count it;
+    None for everybody else, and for a stranger who sends the service key.
     """
 
     function: str
@@ -41,6 +42,7 @@ class Call:
     run_id: str | None = None
     raw: bytes = field(default=b"", repr=False)
     person: Person | None = None
+    address: str | None = field(default=None, repr=False)
 
     def caller(self) -> tuple[Person, Calls]:
         """Who calls a function for users, and the database with that person's rights."""

@@ -15,6 +15,9 @@ def handle(call: Call) -> Answer:
     """{name, phone, email?} -> {"success", "profileId", "message"}, or {"alreadyExists", "message"} for a
     phone that is known in any form (functions 2.11; foreign numbers are welcome, bug 18).
 
+    429 with Retry-After beyond the limits for a phone, an address or all strangers; who sends the service key
+    is held to the first alone.
+
     "warning": "no_room" comes with a profile that got no seat; the default number serves it. Where there is
     no number at all, "no_number": then nobody is told to wait for a message.
     """
@@ -30,6 +33,12 @@ def handle(call: Call) -> Answer:
         email=email,
         enqueued_by="start-trial",
         strategy=call.settings.allocation_strategy,
+        limits=profiles.Limits(
+            address=call.address,
+            per_phone=call.settings.sign_ups_per_phone,
+            per_address=call.settings.sign_ups_per_address,
+            seats_percent=call.settings.sign_up_seats_percent,
+        ),
     )
     if signed.already_exists:
         return {"alreadyExists": True, "message": account.ALREADY_SIGNED_UP}

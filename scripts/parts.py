@@ -7,6 +7,7 @@ import dataclasses
 import errno
 import json
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -69,6 +70,8 @@ class Parts:
         self.simulator_url: str | None = None
         self.agency: SampleAgency | None = None
         self.gateway = f"http://{settings.gateway_host}:{settings.gateway_port}"
+        # Where none is set, one of this run: who signs up the people of a file is no stranger.
+        self.service_key = settings.service_role_key or secrets.token_urlsafe(32)
 
     def start(self) -> Database:
         """Start them all; the pool over their database. RoletaError or ServerProblem says what went wrong."""
@@ -83,7 +86,7 @@ class Parts:
             self._go_on()
             self._join_simulated_numbers(db)
             self.agency = start_sample_agency(
-                url, self._start_evolution, self._stack, service_key=self.settings.service_role_key
+                url, self._start_evolution, self._stack, service_key=self.service_key
             )
             self.say(
                 f"agency: {MANAGER_EMAIL} with eight clients; Evolution API on {self.agency.evolution_url}"
@@ -151,12 +154,12 @@ class Parts:
         known = {each.zapi_instance_id: each for each in instances.every(db)}
         for index in range(1, SIMULATED_NUMBERS + 1):
             made = numbered(index)
-            secrets = instances.Credentials(made["id"], made["token"], made["client_token"])
-            if secrets.zapi_instance_id in known:
-                instance_id = known[secrets.zapi_instance_id].instance_id
+            own = instances.Credentials(made["id"], made["token"], made["client_token"])
+            if own.zapi_instance_id in known:
+                instance_id = known[own.zapi_instance_id].instance_id
             else:
-                instance_id = instances.add(db, _name(index), secrets, by=BY, phone_number=made["phone"])
-            client = provider_setup.client_of(secrets, self.simulator_url or "")
+                instance_id = instances.add(db, _name(index), own, by=BY, phone_number=made["phone"])
+            client = provider_setup.client_of(own, self.simulator_url or "")
             told: list[str] = []
             # The simulator is new, whatever it was told the last time.
             well = provider_setup.stop_provider_queue(client, told.append)
@@ -173,7 +176,7 @@ class Parts:
                 instances.set_pace(db, row.instance_id, pace, by=BY)
 
     def _start_gateway_and_worker(self, url: str) -> None:
-        environment = {"DATABASE_URL": url}
+        environment = {"DATABASE_URL": url, "SUPABASE_SERVICE_ROLE_KEY": self.service_key}
         if self.simulator_url:
             environment["ROLETA_ZAPI_BASE_URL"] = self.simulator_url
         if self.agency:

@@ -98,8 +98,10 @@ def _fault(row: dict[str, Any]) -> str | None:
 class Posting:
     """Posts people to start-trial from threads of its own; the counters may be read at any time."""
 
-    def __init__(self, people: list[Person], gateway: str) -> None:
+    def __init__(self, people: list[Person], gateway: str, service_key: str) -> None:
+        """`service_key`: these are no strangers, so the limits for an address are not theirs."""
         self.people = people
+        self._headers = {"Authorization": f"Bearer {service_key}"}
         self.new = self.known = self.without_number = 0
         self.refused: list[str] = []
         self._url = f"{gateway}/functions/v1/start-trial"
@@ -138,7 +140,7 @@ class Posting:
             if self._stop.is_set():
                 return
             try:
-                answer = http.post(self._url, json=body)
+                answer = http.post(self._url, json=body, headers=self._headers)
             except httpx.TransportError:
                 self._stop.wait(PAUSE_S)
                 continue

@@ -59,6 +59,14 @@ class Forbidden(RoletaError):
     sqlstate = "WP007"
 
 
+class TooMany(RoletaError):
+    """This was asked too often."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class DatabaseUnavailable(RoletaError):
     """The database cannot do this now; what was being asked may or may not have happened."""
 

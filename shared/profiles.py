@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from shared.db import Calls
+from shared.errors import Conflict, TooMany
 from shared.payments import Checkout, Subscription
 from shared.texts_pt import account
 
@@ -23,6 +24,24 @@ class SignUp:
     message_id: int | None
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How many sign-ups an hour are taken of one phone, of one address, and of all strangers together (in
+    percent of the free seats); 0: any number. `address` None: no stranger asks, only the phone counts."""
+
+    address: str | None = field(default=None, repr=False)
+    per_phone: int = 0
+    per_address: int = 0
+    seats_percent: int = 0
+
+
+_TOO_MANY = {
+    "phone": "this phone was signed up too often: try again later",
+    "address": "too many sign-ups from this address: try again later",
+    "seats": "too many people sign up just now: try again later",
+}
+
+
 def sign_up(
     db: Calls,
     *,
@@ -32,8 +51,12 @@ def sign_up(
     enqueued_by: str,
     strategy: str = "random",
     run_id: str | None = None,
+    limits: Limits = Limits(),
 ) -> SignUp:
-    """Profile, seat and welcome in one transaction; one profile per phone in any of its forms."""
+    """Profile, seat and welcome in one transaction; one profile per phone in any of its forms.
+
+    TooMany beyond a limit: nothing was stored. Known phones count as well.
+    """
     row = db.call_one(
         "messaging.sign_up",
         p_name=name,
@@ -43,7 +66,16 @@ def sign_up(
         p_enqueued_by=enqueued_by,
         p_strategy=strategy,
         p_run_id=run_id,
+        p_address=limits.address,
+        p_per_phone=limits.per_phone,
+        p_per_address=limits.per_address,
+        p_seat_percent=limits.seats_percent,
     )
+    refused_by, retry_after_s = row.pop("refused_by"), row.pop("retry_after_s")
+    if refused_by == "taken":
+        raise Conflict("another profile already has something of this sign-up, such as its e-mail")
+    if refused_by is not None:
+        raise TooMany(_TOO_MANY[refused_by], retry_after_s=retry_after_s)
     return SignUp(**row)
 
 

@@ -1,5 +1,6 @@
 """What the environment and .env say, read once into a value. No other module reads either."""
 
+import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ STRATEGIES = ("random", "balanced")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 N = TypeVar("N", int, float)
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LONGEST_KEPT_DAYS = 3650
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,12 @@ class Settings:
     max_in_flight: int = 16
     reply_debounce_s: float = 2.0
     takeover_s: float = 1800.0
+    keep_texts_days: int = 180
+    keep_events_days: int = 30
+    sign_ups_per_phone: int = 5
+    sign_ups_per_address: int = 20
+    sign_up_seats_percent: int = 10
+    trusted_proxies: tuple[Network, ...] = ()
     checkout_url: str | None = None
     stripe_secret_key: str | None = field(default=None, repr=False)
     stripe_webhook_secret: str | None = field(default=None, repr=False)
@@ -139,6 +148,22 @@ def load(env: Mapping[str, str] | None = None, env_file: Path | None = ENV_FILE)
             "ROLETA_REPLY_DEBOUNCE_S", float, default.reply_debounce_s, least=0, most=60
         ),
         takeover_s=read.number("ROLETA_TAKEOVER_S", float, default.takeover_s, least=0, most=604_800),
+        keep_texts_days=read.number(
+            "ROLETA_KEEP_TEXTS_DAYS", int, default.keep_texts_days, least=0, most=LONGEST_KEPT_DAYS
+        ),
+        keep_events_days=read.number(
+            "ROLETA_KEEP_EVENTS_DAYS", int, default.keep_events_days, least=0, most=LONGEST_KEPT_DAYS
+        ),
+        sign_ups_per_phone=read.number(
+            "ROLETA_SIGN_UPS_PER_PHONE", int, default.sign_ups_per_phone, least=0, most=100_000
+        ),
+        sign_ups_per_address=read.number(
+            "ROLETA_SIGN_UPS_PER_ADDRESS", int, default.sign_ups_per_address, least=0, most=100_000
+        ),
+        sign_up_seats_percent=read.number(
+            "ROLETA_SIGN_UP_SEATS_PERCENT", int, default.sign_up_seats_percent, least=0, most=100
+        ),
+        trusted_proxies=read.networks("ROLETA_TRUSTED_PROXIES"),
         checkout_url=read.url("ROLETA_CHECKOUT_URL"),
         stripe_secret_key=read.text("STRIPE_SECRET_KEY"),
         stripe_webhook_secret=read.text("STRIPE_WEBHOOK_SECRET"),
@@ -224,6 +249,16 @@ class _Reader:
         except (KeyError, ValueError, OSError):
             raise SettingsError(f"{name} must be the name of a time zone, such as {default}") from None
         return value
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        """Addresses or networks in CIDR, separated by commas or blanks."""
+        words = (self.text(name) or "").replace(",", " ").split()
+        try:
+            return tuple(ipaddress.ip_network(word) for word in words)
+        except ValueError:
+            raise SettingsError(
+                f"{name} must be addresses or networks, such as 10.0.0.7 or 10.0.0.0/8, separated by commas"
+            ) from None
 
     def number(self, name: str, kind: Callable[[str], N], default: N, *, least: float, most: float) -> N:
         value = self.text(name)

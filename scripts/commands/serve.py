@@ -22,7 +22,7 @@ def serve(around: Surroundings, host: str | None, port: int | None) -> None:
     """Run the gateway: the HTTP functions and the webhooks, until SIGTERM or Ctrl-C."""
     import waitress  # noqa: PLC0415 - only this process needs it
 
-    from edge.app import SERVER_OPTIONS, create_app  # noqa: PLC0415
+    from edge.app import create_app, server_options  # noqa: PLC0415
     from shared import log  # noqa: PLC0415
 
     settings = around.settings
@@ -34,7 +34,9 @@ def serve(around: Surroundings, host: str | None, port: int | None) -> None:
     # waitress ends in order on SystemExit.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     with around.calls(name="roleta serve", max_size=CONNECTIONS) as db:
-        server = waitress.create_server(create_app(db, settings), sockets=[listener], **SERVER_OPTIONS)
+        server = waitress.create_server(
+            create_app(db, settings), sockets=[listener], **server_options(settings)
+        )
         log.get().info("listening", address=f"http://{host}:{port}")
         server.run()
 

@@ -107,7 +107,7 @@ def _work(
     stop: threading.Event,
     watch_for: tuple[bool, int | None],
 ) -> View:
-    posting = Posting(people, parts.gateway) if people else None
+    posting = Posting(people, parts.gateway, parts.service_key) if people else None
     until_done, accepted_goal = watch_for
     # A real database may come back, and the worker waits for it; ours would have to be started again.
     limit = AWAY_LIMIT_S if parts.arrangement.database == "ours" else math.inf

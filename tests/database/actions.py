@@ -186,7 +186,10 @@ FUNCTIONS: dict[str, Action] = {
         f"select public.allocate_whatsapp_instance(p.id, %s) from {A_PERSON} as p",
         s.choice(["random", "balanced"]),
     ),
-    "sign_up": lambda w, s: w.sign_up(phone(s)),
+    "sign_up": lambda w, s: w.sign_up(
+        phone(s),
+        **s.choice([{}, {"p_address": s.choice("ab"), "p_per_address": "9999", "p_seat_percent": "100"}]),
+    ),
     "apply_checkout": lambda w, s: checkout(
         w,
         s.randrange(9),

@@ -12,14 +12,18 @@ import httpx
 from waitress import wasyncore
 from waitress.server import create_server
 
-from edge.app import SERVER_OPTIONS, create_app
+from edge.app import create_app, server_options
 from edge.functions import EdgeFunction
 from shared import webhook_auth
 from shared.db import Database
 from shared.settings import Settings
 
 SERVICE_KEY = "service-role-key-" + "k" * 40
-SETTINGS = Settings(service_role_key=SERVICE_KEY, reply_debounce_s=0.0)
+# Without limits on signing up, which have tests of their own.
+UNLIMITED: dict[str, Any] = {
+    "sign_ups_per_phone": 0, "sign_ups_per_address": 0, "sign_up_seats_percent": 0
+}  # fmt: skip
+SETTINGS = Settings(service_role_key=SERVICE_KEY, reply_debounce_s=0.0, **UNLIMITED)
 FUNCTIONS = "/functions/v1"
 PERSON = "5511987650001"
 # The gateway speaks plain HTTP: reading the world's certificate authorities costs 25 ms a client.
@@ -76,7 +80,8 @@ def serving(
     db: Database, settings: Settings = SETTINGS, functions: list[EdgeFunction] | None = None
 ) -> Iterator[httpx.Client]:
     """A client of a gateway of its own over this database; `functions` None: those of supabase.toml."""
-    server = create_server(create_app(db, settings, functions), host="127.0.0.1", port=0, **SERVER_OPTIONS)
+    app = create_app(db, settings, functions)
+    server = create_server(app, host="127.0.0.1", port=0, **server_options(settings))
     thread = threading.Thread(target=server.run, name="gateway")
     thread.start()
     try:

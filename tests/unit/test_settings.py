@@ -1,6 +1,7 @@
 """Settings: defaults, precedence, and refusals that name the variable and never its value."""
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,12 @@ def test_every_name_is_read() -> None:
             "ROLETA_POLL_INTERVAL_S": "0.5",
             "ROLETA_MAX_IN_FLIGHT": "3",
             "ROLETA_REPLY_DEBOUNCE_S": "0",
+            "ROLETA_KEEP_TEXTS_DAYS": "7",
+            "ROLETA_KEEP_EVENTS_DAYS": "0",
+            "ROLETA_SIGN_UPS_PER_PHONE": "1",
+            "ROLETA_SIGN_UPS_PER_ADDRESS": "2",
+            "ROLETA_SIGN_UP_SEATS_PERCENT": "3",
+            "ROLETA_TRUSTED_PROXIES": "10.0.0.7, fd00::/8",
         },
         None,
     )
@@ -69,6 +76,12 @@ def test_every_name_is_read() -> None:
         poll_interval_s=0.5,
         max_in_flight=3,
         reply_debounce_s=0.0,
+        keep_texts_days=7,
+        keep_events_days=0,
+        sign_ups_per_phone=1,
+        sign_ups_per_address=2,
+        sign_up_seats_percent=3,
+        trusted_proxies=(ip_network("10.0.0.7"), ip_network("fd00::/8")),
     )
     assert settings.has_zapi
 
@@ -97,6 +110,10 @@ def test_empty_variable_counts_as_not_set() -> None:
         ("ROLETA_REPLY_DEBOUNCE_S", "1e9"),
         ("ROLETA_ALLOCATION_STRATEGY", "s3cret"),
         ("ROLETA_LOG_LEVEL", "s3cret"),
+        ("ROLETA_KEEP_TEXTS_DAYS", "-1"),
+        ("ROLETA_SIGN_UP_SEATS_PERCENT", "101"),
+        ("ROLETA_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("ROLETA_TRUSTED_PROXIES", "s3cret"),
         ("ROLETA_TIME_ZONE", "Mars/s3cret"),
         ("ROLETA_TIME_ZONE", "../../etc/s3cret"),
         ("ROLETA_PUBLIC_URL", "s3cret.example"),
