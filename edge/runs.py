@@ -1,4 +1,7 @@
-"""Running a cron function without HTTP: for the scheduler, `roleta run`, a simulation. Not what it does."""
+"""Running a cron function without HTTP: for the scheduler, `roleta run`, a simulation. Not what it does.
+
+Beside them the scheduler runs what is a duty of every installation and no function of an app: retention.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,6 +11,7 @@ from uuid import UUID
 from structlog.typing import FilteringBoundLogger
 
 from edge.functions import Answer, Call, EdgeFunction, load_functions
+from shared import retention
 from shared.db import Calls, as_json
 from shared.errors import NotFound
 from shared.scheduler import Scheduler
@@ -70,11 +74,20 @@ def scheduler(
     scheduled = [each for each in cron_functions(functions) if each.schedule is not None]
     for each in scheduled:
         each.handler()
+
+    def run(slug: str, run_id: str) -> Answer:
+        if slug == retention.NAME:
+            return retention.retain(db, settings)
+        return run_function(slug, db, settings, log, run_id=run_id, functions=scheduled)
+
     return Scheduler(
-        [(each.slug, each.schedule) for each in scheduled if each.schedule is not None],
+        [
+            *((each.slug, each.schedule) for each in scheduled if each.schedule is not None),
+            (retention.NAME, retention.SCHEDULE),
+        ],
         time_zone=settings.time_zone,
         db=db,
-        run=lambda slug, run_id: run_function(slug, db, settings, log, run_id=run_id, functions=scheduled),
+        run=run,
         log=log,
     )
 

@@ -1,6 +1,6 @@
 -- How often strangers may sign up: by phone, by the address they call from, and in all, so that nobody drains the seats.
 -- Locks: none; one function is made anew.
--- depends: 0061.agency_audit
+-- depends: 0067.retention
 
 set local lock_timeout = '5s';
 
@@ -83,6 +83,26 @@ as $$
 $$;
 comment on function messaging.seats_for_strangers(numeric) is
 'How many sign-ups an hour strangers together may make: this share of the free seats, at least one.';
+
+create function messaging.forget_buckets(p_limit integer default 500) returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+    v_done integer;
+begin
+    with leaked as (
+        select b.bucket from messaging.sign_up_buckets as b
+        where b.empty_at < messaging.clock()
+        order by b.empty_at
+        limit p_limit
+        for update skip locked
+    )
+    delete from messaging.sign_up_buckets as b using leaked where leaked.bucket = b.bucket;
+    get diagnostics v_done = row_count;
+    return v_done;
+end
+$$;
+comment on function messaging.forget_buckets(integer) is 'Deletes a batch of the buckets from which all has leaked; answers how many.';
 
 select roleta_migrations.remember_function('0068.sign_up_limits', 'messaging.sign_up(text,text,text,text,text,text,text)');
 drop function messaging.sign_up(text, text, text, text, text, text, text);
@@ -182,6 +202,8 @@ retry_after_s; taken: another profile has something of this sign-up.';
 revoke execute on function messaging.bucket_name(text, text) from public, anon, authenticated, service_role;
 revoke execute on function messaging.fill_bucket(text, numeric) from public, anon, authenticated, service_role;
 revoke execute on function messaging.seats_for_strangers(numeric) from public, anon, authenticated, service_role;
+revoke execute on function messaging.forget_buckets(integer) from public, anon, authenticated, service_role;
+grant execute on function messaging.forget_buckets(integer) to service_role;
 revoke execute on function messaging.sign_up(text, text, text, text, text, text, text, text, integer, integer, numeric)
 from public, anon, authenticated, service_role;
 grant execute on function messaging.sign_up(text, text, text, text, text, text, text, text, integer, integer, numeric) to service_role;

@@ -40,6 +40,8 @@ COMMANDS = {
     "import-env-instance": Entry("import_env_instance:import_env_instance", "Make the ZAPI_* number a row."),
     "effects": Entry("effects:effects", "What accepted messages should have written into the app."),
     "reconcile": Entry("reconcile:reconcile", "Look for evidence on sends that are uncertain, now."),
+    "retain": Entry("retain:retain", "Remove texts and raw events that are older than their days."),
+    "erase": Entry("erase:erase", "Erase a person (LGPD): texts, phone, name; the counts stay."),
     "audit": Entry("audit:audit", "What must never be: prints findings, and fails if there are any."),
     "simulator": Entry(
         "simulator:simulator",

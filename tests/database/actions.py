@@ -257,6 +257,10 @@ FUNCTIONS: dict[str, Action] = {
     "see_schedules": _some("see_schedules(array['f1', 'f2'])"),
     "take_run": _some("take_run('f1', date_trunc('minute', messaging.clock()), 'w', 1)"),
     "finish_run": _some("finish_run('f1', date_trunc('minute', messaging.clock()), gen_random_uuid())"),
+    "forget": _call("messaging.forget(%s, 1, 20)", ["texts", "event_texts", "raw_events"]),
+    "forget_buckets": _some("forget_buckets(20)"),
+    "erase_messages": lambda w, s: w.rows("select * from messaging.erase_messages(%s, 'test')", phone(s)),
+    "erase_profile": lambda w, s: w.rows("select messaging.erase_profile(%s, 1)", phone(s)),
     "close_sessions": _some("close_sessions('closed', 'closed')"),
     **agency_actions.FUNCTIONS,
 }

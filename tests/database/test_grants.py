@@ -22,7 +22,7 @@ READERS = {
     *("ready_in_s", "webhook_instance", "forecast", "explain", "pool_overview", "standing", "recent_moves"),
     *("audit_findings", "due_people", "recent_messages", "run_forecast", "contact", "stripe_profile"),
     *("choose_meditation", "meditation_recipient", "quiet_hour", "expected_times", "recent_runs"),
-    *("due_reports", "due_balance_alerts", "meta_tokens"),
+    *("due_reports", "due_balance_alerts", "meta_tokens", "forgettable", "erase_preview"),
     *("is_orphan", "webhook_connection", "choose_speaker", "unknown_messages"),
 }
 # What a signed-in person may call beside a manager's functions that change state: each looks who asks.
