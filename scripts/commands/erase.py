@@ -32,8 +32,9 @@ def erase(around: Surroundings, *, phone: str, yes: bool, why: str | None, by: s
         ask("Erase this person for good?", yes=yes, nothing_done="nothing erased")
         done = retention.erase(db, digits, by=by, why=why)
     rows = [(what.removeprefix("public."), count) for what, count in done.rows.items() if count]
-    console().print(table(("erased", "rows#"), rows))
-    say(f"recorded as erasure {', '.join(map(str, done.erasures))}")
+    if done.erasures:
+        console().print(table(("erased", "rows#"), rows))
+        say(f"recorded as erasure {', '.join(map(str, done.erasures))}")
     if done.in_flight:
         raise RoletaError(f"{done.in_flight} being sent this moment: run this again in two minutes")
 

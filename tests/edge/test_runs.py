@@ -11,7 +11,7 @@ import pytest
 
 from edge import runs
 from edge.functions import Answer, EdgeFunction, load_functions
-from shared import log, outbox
+from shared import log, outbox, retention
 from shared.db import Database
 from shared.errors import InvalidInput, NotFound, SettingsError
 from shared.rest import RestDatabase
@@ -179,6 +179,7 @@ def test_the_scheduler_and_the_gateway_do_not_double(
 def test_a_week_of_all_schedules(db: Database, world: World, number: Number) -> None:
     """Each function of the file runs in its first week or month, at its local hour, and ends well."""
     scheduled = {each.slug: each.schedule for each in load_functions() if each.schedule}
+    scheduled[retention.NAME] = retention.SCHEDULE
     clock = BentClock(world, "2025-06-29 12:00:00-03")
     worker = runs.scheduler(db, SETTINGS, log.get())
     worker.tick("w")
@@ -193,6 +194,27 @@ def test_a_week_of_all_schedules(db: Database, world: World, number: Number) -> 
         assert hours.pop(slug) in range(24)
     assert hours.pop("conversation-followup") in range(8, 22)
     assert hours == {slug: int(str(scheduled[slug]).split()[1]) for slug in hours}
+
+
+@pytest.mark.scoreboard("S19", tier="commit")
+def test_what_is_kept_no_longer_goes_every_night_at_one_worker(
+    db: Database, world: World, number: Number
+) -> None:
+    """Beside the functions, and like them once for each slot, though two workers look."""
+    clock = BentClock(world, "2025-06-13 12:00:00-03")
+    for each in range(2):
+        world.enqueue(number.instance_id, content={"kind": "text", "text": f"old words {each}"})
+    world.cancel(instance_id=number.instance_id)
+    workers = [runs.scheduler(db, SETTINGS, log.get(), []) for _ in range(2)]
+    for worker in workers:
+        worker.tick("w")
+    clock.move_to("2026-06-14 04:00:00-03")
+    assert [worker.tick("w") for worker in workers] == [1, 0]
+    night = latest_runs(db)[retention.NAME]
+    assert (night.run_state, night.answer) == (
+        "done", {"texts": 2, "event_texts": 0, "raw_events": 0, "buckets": 0, "more": False}
+    )  # fmt: skip
+    assert world.value("select count(*) from messaging.outbox where content::text like '%%old words%%'") == 0
 
 
 @pytest.mark.parametrize(
