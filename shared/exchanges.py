@@ -5,30 +5,16 @@ They give the whole body, or a reason in our own words; never an address.
 
 from typing import Any
 
+import httpcore
 import httpx
 
 from shared import clock
 from shared.providers.transport import CONNECT_TIMEOUT_S, DeadlinePassedError, exchange, open_http
 
 MAX_ANSWER_BYTES = 256 * 1024
-MOST_REDIRECTS = 3
 # A service may close an idle connection after 5 s (uvicorn's default); one that we drop earlier is not
 # closed under a request.
 KEEPALIVE_S = 3.0
-AUDIO_KINDS = {
-    "audio/ogg": "ogg",
-    "audio/opus": "ogg",
-    "audio/mpeg": "mp3",
-    "audio/mp3": "mp3",
-    "audio/mp4": "m4a",
-    "audio/m4a": "m4a",
-    "audio/x-m4a": "m4a",
-    "audio/aac": "m4a",
-    "audio/wav": "wav",
-    "audio/x-wav": "wav",
-    "audio/webm": "webm",
-    "audio/flac": "flac",
-}
 
 
 class FailedExchange(Exception):
@@ -38,8 +24,11 @@ class FailedExchange(Exception):
 class Exchanges:
     """One HTTP client for all of them. Threads may share it; close it at the end."""
 
-    def __init__(self) -> None:
-        self._http = open_http(max_connections=32, keepalive_s=KEEPALIVE_S)
+    def __init__(
+        self, *, backend: httpcore.NetworkBackend | None = None, keepalive_s: float = KEEPALIVE_S
+    ) -> None:
+        """`backend`: how connections are made; None: to whatever host a request names."""
+        self._http = open_http(max_connections=32, keepalive_s=keepalive_s, backend=backend)
 
     def request(self, method: str, url: str, **form: Any) -> httpx.Request:
         """A request; httpx.InvalidURL for an address that is none."""
@@ -61,30 +50,9 @@ class Exchanges:
         answer = self._answer(request, ends_at, limit)
         return answer.status_code, answer.content
 
-    def download(self, url: str, *, ends_at: float, limit: int) -> tuple[bytes, str]:
-        """A file at an http or https address and its media type; follows three redirects, to no weaker
-        scheme."""
-        request = self._get(url)
-        for _ in range(MOST_REDIRECTS + 1):
-            answer = self._answer(request, ends_at, limit)
-            if answer.status_code not in (301, 302, 303, 307, 308):
-                break
-            request = self._get(redirected(request.url, answer.headers.get("Location", "")))
-        if answer.status_code != 200:
-            raise FailedExchange(f"the file: HTTP {answer.status_code}")
-        if not answer.content:
-            raise FailedExchange("the file: empty")
-        return answer.content, _media_type(answer)
-
     def close(self) -> None:
         """Closes every connection."""
         self._http.close()
-
-    def _get(self, url: str) -> httpx.Request:
-        request = self.request("GET", url)
-        if request.url.scheme not in ("http", "https"):
-            raise FailedExchange("the file: its address is neither http nor https")
-        return request
 
     def _answer(self, request: httpx.Request, ends_at: float, limit: int) -> httpx.Response:
         left_s = ends_at - clock.monotonic()
@@ -99,21 +67,6 @@ class Exchanges:
             raise FailedExchange("out of time") from None
         except httpx.HTTPError as error:
             raise FailedExchange(type(error).__name__) from None
-
-
-def redirected(url: httpx.URL, location: str) -> str:
-    """The address that a file at `url` moved to. FailedExchange for none, and for a weaker scheme."""
-    if not location:
-        raise FailedExchange("the file: moved without saying where")
-    there = url.join(location)
-    if url.scheme == "https" and there.scheme != "https":
-        raise FailedExchange("the file: moved to an address that is not https")
-    return str(there)
-
-
-def extension_of(media_type: str) -> str:
-    """A file's extension for an audio's media type; people's voice messages are Ogg."""
-    return AUDIO_KINDS.get(media_type, "ogg")
 
 
 def _read(answer: httpx.Response, limit: int) -> httpx.Response:

@@ -16,7 +16,8 @@ import httpx
 from shared import clock, log
 from shared.agent import Reply, Request
 from shared.agent_reply import UnusableText, plain_text, read_reply, whole_sentences
-from shared.exchanges import Exchanges, FailedExchange, extension_of
+from shared.exchanges import Exchanges, FailedExchange
+from shared.media import Media, extension_of, only_from
 from shared.redaction import clean_text
 from shared.settings import Settings
 from shared.texts_pt.agent import answer_instructions
@@ -28,16 +29,17 @@ LONGEST_WORDS = 8_000
 LONGEST_MATERIAL = 60_000
 LONGEST_TRANSCRIPT = 10_000
 LONGEST_SPEECH = 4_096
-MAX_AUDIO_BYTES = 16 * 1024 * 1024
 MAX_SPEECH_BYTES = 4 * 1024 * 1024
 
 
 class OpenAIAgent:
     """The service at settings.agent_url. Threads may share it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, media: Media | None = None) -> None:
+        """`media` fetches the audios; None: as production does, from the public Internet alone."""
         self._settings = settings
         self._exchanges = Exchanges()
+        self._media = media or Media(only_from(settings.media_hosts))
         self._log = log.get(part="agent")
 
     def answer(self, request: Request) -> Reply | None:
@@ -73,6 +75,7 @@ class OpenAIAgent:
     def close(self) -> None:
         """Closes the connections."""
         self._exchanges.close()
+        self._media.close()
 
     def _chat(
         self, messages: Sequence[Mapping[str, str]], ends_at: float, *, as_json: bool = False
@@ -87,7 +90,7 @@ class OpenAIAgent:
         return message.get("content") if isinstance(message, Mapping) else None
 
     def _transcript(self, model: str, audio_url: str, ends_at: float) -> str:
-        audio, media_type = self._exchanges.download(audio_url, ends_at=ends_at, limit=MAX_AUDIO_BYTES)
+        audio, media_type = self._media.fetch(audio_url, ends_at=ends_at)
         request = self._request(
             "/audio/transcriptions",
             data={"model": model, "language": "pt", "response_format": "json"},

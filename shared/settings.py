@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,7 @@ class Settings:
     speech_model: str | None = None
     speech_voice: str = "nova"
     agent_timeout_s: float = 20.0
+    media_hosts: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -176,6 +178,7 @@ def load(env: Mapping[str, str] | None = None, env_file: Path | None = ENV_FILE)
         agent_timeout_s=read.number(
             "ROLETA_AGENT_TIMEOUT_S", float, default.agent_timeout_s, least=1, most=120
         ),
+        media_hosts=read.hosts("ROLETA_MEDIA_HOSTS"),
     )
 
 
@@ -249,6 +252,15 @@ class _Reader:
         except (KeyError, ValueError, OSError):
             raise SettingsError(f"{name} must be the name of a time zone, such as {default}") from None
         return value
+
+    def hosts(self, name: str) -> tuple[str, ...]:
+        """Names of hosts, separated by commas or blanks."""
+        words = (self.text(name) or "").lower().replace(",", " ").split()
+        if not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", word) for word in words):
+            raise SettingsError(
+                f"{name} must be names of hosts, such as backblazeb2.com, separated by commas"
+            )
+        return tuple(words)
 
     def networks(self, name: str) -> tuple[Network, ...]:
         """Addresses or networks in CIDR, separated by commas or blanks."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
+from shared.media import Media, Rules
+
 MP3 = b"ID3\x04\x00\x00\x00\x00\x00\x00" + b"\xff\xfb\x90\x00" + bytes(64)
 OGG = b"OggS\x00\x02" + bytes(64)
 TEXT_WHEN_UNTOLD = "Que bom te ouvir."
@@ -234,3 +236,14 @@ def agent_server() -> Iterator[AgentServer]:
         server.shutdown()
         thread.join(5)
         server.server_close()
+
+
+def loopback_media() -> Media:
+    """Fetches from this server, as production would from the public Internet: from 127.0.0.1 alone, over
+    http."""
+    return Media(
+        Rules(
+            fault_of=lambda url: None if url.startswith("http://127.0.0.1:") else "no address of this test",
+            may_reach=lambda address: address == "127.0.0.1",
+        )
+    )

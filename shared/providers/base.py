@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol, Self, get_args
 
 from shared.errors import RoletaError
+from shared.public_hosts import is_public_url
 
 
 class Outcome(StrEnum):
@@ -94,8 +95,11 @@ class Content:
                 raise ValueError("content.text must not be empty when kind is text")
             if self.media_url is not None:
                 raise ValueError("content.media_url is not allowed when kind is text")
-        elif not (self.media_url or "").startswith(("https://", "http://", "data:")):
+        elif self.media_url is None or not self.media_url.startswith(("https://", "http://", "data:")):
             raise ValueError(f"content.media_url must be a URL or a data URI when kind is {self.kind}")
+        elif not self.media_url.startswith("data:") and not is_public_url(self.media_url):
+            # The provider fetches it: a server of Evolution may stand inside somebody's network.
+            raise ValueError("content.media_url must be at a host of the public Internet")
         if self.kind == "audio" and self.text is not None:
             raise ValueError("content.text is not allowed when kind is audio: an audio has no caption")
         if self.kind == "document" and not self.extension():

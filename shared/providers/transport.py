@@ -115,7 +115,9 @@ class _BoundedStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class _BoundedBackend(httpcore.SyncBackend):
+class BoundedBackend(httpcore.SyncBackend):
+    """Sockets whose reads and writes obey the current exchange."""
+
     def connect_tcp(
         self,
         host: str,
@@ -137,7 +139,9 @@ def _tls() -> ssl.SSLContext:
 class BoundedTransport(httpx.HTTPTransport):
     """httpx's own transport over bounded sockets. Never retries: a second write could be a second message."""
 
-    def __init__(self, *, max_connections: int, keepalive_s: float) -> None:
+    def __init__(
+        self, *, max_connections: int, keepalive_s: float, backend: httpcore.NetworkBackend | None = None
+    ) -> None:
         context = _tls()
         super().__init__(verify=context, trust_env=False)
         # httpx offers no way to hand over a network backend; `test_slow_drip…` fails if this ever stops
@@ -148,7 +152,7 @@ class BoundedTransport(httpx.HTTPTransport):
             max_keepalive_connections=max_connections,
             keepalive_expiry=keepalive_s,
             retries=0,
-            network_backend=_BoundedBackend(),
+            network_backend=backend or BoundedBackend(),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -159,12 +163,16 @@ class BoundedTransport(httpx.HTTPTransport):
 
 
 def open_http(
-    *, max_connections: int = 64, keepalive_s: float = 15.0, connect_timeout_s: float = CONNECT_TIMEOUT_S
+    *,
+    max_connections: int = 64,
+    keepalive_s: float = 15.0,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    backend: httpcore.NetworkBackend | None = None,
 ) -> httpx.Client:
     """A client that many instances may share: connections are reused by host; no cookies, no redirects,
-    no proxies from the environment. Close it when the worker ends."""
+    no proxies from the environment. Close it when the worker ends. `backend`: how it connects."""
     return httpx.Client(
-        transport=BoundedTransport(max_connections=max_connections, keepalive_s=keepalive_s),
+        transport=BoundedTransport(max_connections=max_connections, keepalive_s=keepalive_s, backend=backend),
         # For each read or write; `exchange` bounds their sum.
         timeout=httpx.Timeout(30.0, connect=connect_timeout_s, pool=connect_timeout_s),
         follow_redirects=False,

@@ -8,7 +8,7 @@ import pytest
 from shared.db import Database
 from shared.openai_agent import OpenAIAgent
 from shared.texts_pt import conversation
-from tests.agent_server import AgentServer, agent_server
+from tests.agent_server import AgentServer, agent_server, loopback_media
 from tests.database.talking import SETTINGS, Talk
 from tests.database.world import World
 
@@ -24,7 +24,7 @@ def service() -> Iterator[AgentServer]:
 def talk(world: World, db: Database, service: AgentServer) -> Iterator[Talk]:
     """A person, a number and an agent that hears."""
     settings = replace(SETTINGS, agent_url=service.url, transcription_model="whisper-1", agent_timeout_s=60)
-    agent = OpenAIAgent(settings)
+    agent = OpenAIAgent(settings, loopback_media())
     yield Talk(world, db, agent, settings)
     agent.close()
 

@@ -12,7 +12,7 @@ from shared import inbox
 from shared.db import Database
 from shared.openai_agent import OpenAIAgent
 from shared.texts_pt import conversation
-from tests.agent_server import AgentServer, agent_server, failing
+from tests.agent_server import AgentServer, agent_server, failing, loopback_media
 from tests.database.talking import SETTINGS, Talk
 from tests.database.world import BentClock, World
 from tests.waiting import eventually
@@ -43,7 +43,7 @@ def with_agent(world: World, db: Database, service: AgentServer) -> Iterator[Tal
         speech_model="tts-1",
         agent_timeout_s=60,
     )
-    agent = OpenAIAgent(settings)
+    agent = OpenAIAgent(settings, loopback_media())
     yield Talk(world, db, agent, settings)
     agent.close()
 

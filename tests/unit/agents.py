@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from shared.openai_agent import OpenAIAgent
 from shared.settings import Settings
+from tests.agent_server import loopback_media
 
 KEY = "sk-CANARY-0123456789"
 WORDS = "segredo-da-pessoa"
@@ -24,7 +25,8 @@ def agent_at(url: str, key: str = KEY, timeout_s: float = PATIENCE_S) -> OpenAIA
             transcription_model="ear-1",
             speech_model="mouth-1",
             agent_timeout_s=timeout_s,
-        )
+        ),
+        loopback_media(),
     )
 
 

@@ -59,6 +59,7 @@ def test_every_name_is_read() -> None:
             "ROLETA_SIGN_UPS_PER_ADDRESS": "2",
             "ROLETA_SIGN_UP_SEATS_PERCENT": "3",
             "ROLETA_TRUSTED_PROXIES": "10.0.0.7, fd00::/8",
+            "ROLETA_MEDIA_HOSTS": "Media.example, b.example",
         },
         None,
     )
@@ -82,6 +83,7 @@ def test_every_name_is_read() -> None:
         sign_ups_per_address=2,
         sign_up_seats_percent=3,
         trusted_proxies=(ip_network("10.0.0.7"), ip_network("fd00::/8")),
+        media_hosts=("media.example", "b.example"),
     )
     assert settings.has_zapi
 
@@ -114,6 +116,7 @@ def test_empty_variable_counts_as_not_set() -> None:
         ("ROLETA_SIGN_UP_SEATS_PERCENT", "101"),
         ("ROLETA_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("ROLETA_TRUSTED_PROXIES", "s3cret"),
+        ("ROLETA_MEDIA_HOSTS", "https://s3cret.example"),
         ("ROLETA_TIME_ZONE", "Mars/s3cret"),
         ("ROLETA_TIME_ZONE", "../../etc/s3cret"),
         ("ROLETA_PUBLIC_URL", "s3cret.example"),
