@@ -111,6 +111,21 @@ _QUESTIONS = (
         False,
         "nobody is moved and nobody is added",
     ),
+    _Question(
+        ("profiles.phone",),
+        """
+        select c.relname::text as example from pg_class as c
+        where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relrowsecurity
+        and exists (
+            select from pg_roles as r
+            where r.rolname = 'anon' and has_table_privilege(r.oid, c.oid, 'select, insert, update, delete')
+        )
+        order by c.relname
+        """,
+        "tables that anybody who knows the project's address and page key may read or write",
+        False,
+        "row security is off and anon has rights: enable it, or revoke them",
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""Who may do what with schemas messaging and audit: every function and table, for the three API roles.
+"""What the roles of PostgREST do and are refused, as stories; the whole list is tests/security/rights.txt.
 
 Under permissive default grants (a Supabase project's) and restrictive ones: migrations rely on neither.
 """
@@ -10,26 +10,9 @@ import pytest
 
 from scripts.embedded import bootstrap_supabase
 from scripts.migrate import apply_all
-from tests.database.actions import FUNCTIONS
-from tests.database.agency_actions import MANAGERS
 from tests.database.world import World
 from tests.servers import fresh_database
 
-ROLES = ["anon", "authenticated", "service_role"]
-# What service_role may call beside the functions that change state (actions.py).
-READERS = {
-    *("clock", "phone_key", "find_profile", "profile_of_user", "default_instance", "resolve_instance"),
-    *("ready_in_s", "webhook_instance", "forecast", "explain", "pool_overview", "standing", "recent_moves"),
-    *("audit_findings", "due_people", "recent_messages", "run_forecast", "contact", "stripe_profile"),
-    *("choose_meditation", "meditation_recipient", "quiet_hour", "expected_times", "recent_runs"),
-    *("due_reports", "due_balance_alerts", "meta_tokens", "forgettable", "erase_preview"),
-    *("is_orphan", "webhook_connection", "choose_speaker", "unknown_messages"),
-}
-# What a signed-in person may call beside a manager's functions that change state: each looks who asks.
-PERSONS = {
-    *("caller", "own_clients", "require_manager", "own_connection", "agency_connections"),
-    *("report_settings", "report_now", "report_deliveries", "balance_alerts", "list_clients"),
-}
 REFUSED = "42501"
 
 
@@ -49,39 +32,6 @@ def role(granted: World) -> Iterator[World]:
     """The same session for one test: `set role` and everything else is undone afterwards."""
     yield granted
     granted.connection.rollback()
-
-
-@pytest.mark.parametrize("name", ROLES)
-def test_each_role_executes_exactly_what_it_should(role: World, name: str) -> None:
-    """service_role and a signed-in person: the listed functions and no helper of theirs. anon: nothing."""
-    allowed = role.rows(
-        "select p.proname from pg_proc as p where p.pronamespace in"
-        " ('messaging'::regnamespace, 'audit'::regnamespace) and has_function_privilege(%s, p.oid, 'execute')"
-        " and has_schema_privilege(%s, p.pronamespace, 'usage')"
-        " or p.proname = 'allocate_whatsapp_instance' and has_function_privilege(%s, p.oid, 'execute')",
-        name,
-        name,
-        name,
-    )
-    expected = {"service_role": READERS | set(FUNCTIONS), "authenticated": PERSONS | set(MANAGERS)}
-    assert {row["proname"] for row in allowed} == expected.get(name, set())
-
-
-@pytest.mark.parametrize("name", ROLES)
-def test_no_role_has_a_right_on_a_table_of_ours(role: World, name: str) -> None:
-    """Tables, views, sequences, and each of their columns, in messaging and audit: nothing, not even to
-    read."""
-    rights = role.rows(
-        "select c.relname from pg_class as c where c.relnamespace in"
-        " ('messaging'::regnamespace, 'audit'::regnamespace) and case when c.relkind = 'S'"
-        " then has_sequence_privilege(%s, c.oid, 'usage, select, update') when c.relkind in ('r', 'v') then"
-        " has_table_privilege(%s, c.oid, 'select, insert, update, delete, truncate, references, trigger')"
-        " or has_any_column_privilege(%s, c.oid, 'select, insert, update, references') end",
-        name,
-        name,
-        name,
-    )
-    assert rights == []
 
 
 @pytest.mark.parametrize("name", ["anon", "authenticated"])
