@@ -1,4 +1,5 @@
 -- Rights that nobody needs are taken away: what tests/security/rights.txt does not list, no role of an API has.
+-- And a webhook secret that leaked can be ended at once.
 -- Locks: none on the tables: a change of grants writes rows of the catalog.
 -- depends: 0061.agency_audit
 
@@ -44,3 +45,27 @@ revoke update (
     provider, agency_id, in_pool, accepts_new, is_default, halted_reason, halted_at, webhook_token_hash,
     previous_webhook_token_hash, last_health_check, last_disconnected_at
 ) on table public.whatsapp_instances from service_role;
+
+-- Section: a secret that leaked. set_webhook_token leaves the one before valid, for what is under way.
+
+create function messaging.revoke_previous_webhook_token(p_instance_id uuid, p_by text) returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+    v_was_live boolean;
+begin
+    perform messaging.lock_instance(p_instance_id);
+    select i.previous_webhook_token_hash is not null into v_was_live
+    from public.whatsapp_instances as i where i.id = p_instance_id;
+    if v_was_live then
+        update public.whatsapp_instances as i set previous_webhook_token_hash = null where i.id = p_instance_id;
+        insert into messaging.instance_history (instance_id, happened_at, changed_by, change)
+        values (p_instance_id, messaging.clock(), p_by, 'previous webhook token revoked');
+    end if;
+    return coalesce(v_was_live, false);
+end
+$$;
+comment on function messaging.revoke_previous_webhook_token(uuid, text) is
+'Ends at once what the secret before the last rotation is still good for; false where none was.';
+revoke all on function messaging.revoke_previous_webhook_token(uuid, text) from public, anon, authenticated, service_role;
+grant execute on function messaging.revoke_previous_webhook_token(uuid, text) to service_role;

@@ -102,7 +102,7 @@ class Verifier:
 
 def _person(token: str, claims: dict[str, Any]) -> Person:
     user_id, email = _uuid(claims["sub"]), claims.get("email")
-    if user_id is None or claims.get("role", AUDIENCE) != AUDIENCE:
+    if user_id is None or claims.get("role") != AUDIENCE:
         raise Unauthorized
     return Person(user_id, email if isinstance(email, str) and email else None, token, claims)
 

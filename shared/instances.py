@@ -232,6 +232,26 @@ def set_webhook_token(db: Database, instance_id: UUID, token_hash: bytes, *, by:
     db.call("messaging.set_webhook_token", p_instance_id=instance_id, p_token_hash=token_hash, p_by=by)
 
 
+def revoke_previous_webhook(db: Database, instance_id: UUID, *, by: str) -> bool:
+    """From now on the secret before the last rotation is refused; False where there was none."""
+    found = db.call_one("messaging.revoke_previous_webhook_token", p_instance_id=instance_id, p_by=by)
+    return bool(found["revoke_previous_webhook_token"])
+
+
+def evolution_name(db: Database, instance_id: UUID) -> str:
+    """What Evolution API calls this number; NotFound where it has no name there."""
+    rows = db.rows(
+        """
+        select i.evolution_instance_name from public.whatsapp_instances as i
+        where i.id = %(instance_id)s and i.evolution_instance_name is not null
+        """,
+        {"instance_id": instance_id},
+    )
+    if not rows:
+        raise NotFound("this number has no instance at Evolution API")
+    return str(rows[0]["evolution_instance_name"])
+
+
 def set_phone_number(db: Database, instance_id: UUID, phone_number: str | None, *, by: str) -> None:
     """The phone that answers on this number, as the provider reports it."""
     db.call("messaging.set_phone_number", p_instance_id=instance_id, p_phone_number=phone_number, p_by=by)

@@ -185,6 +185,11 @@ class ProviderSide:
                 failure = error
         raise failure
 
+    def tell_webhook(self, name: str, token: str) -> None:
+        """The provider sends this number's events here, with this secret, from now on; ProviderError where it
+        does not say so."""
+        self._client(name).set_webhook(self.webhook_url, token)
+
     def _listen(self, instance_id: UUID, client: EvolutionClient) -> None:
         # Ours first: the one before stays live, so no event falls between the two.
         token = webhook_auth.new_token()

@@ -1,7 +1,8 @@
 """Whose webhook a request is. No provider signs (zapi contract 5.1, evolution contract 6): a secret of ours
 in the path or in a header proves it.
 
-Every refusal is the same Unauthorized after the same work: one look-up and one comparison.
+Every refusal is the same Unauthorized after the same work: one look-up, and the same comparisons whether it
+found a number or not.
 """
 
 import hashlib
@@ -12,6 +13,9 @@ from uuid import UUID
 
 from shared.db import Calls, Row
 from shared.errors import RoletaError
+
+# What is compared where no number was found: it equals nothing.
+_NO_NUMBER: Row = {"zapi_instance_id": "", "zapi_token": "", "evolution_instance_name": ""}
 
 
 class Unauthorized(RoletaError):
@@ -59,14 +63,13 @@ def authenticate(
     claimed = claimed_instance if isinstance(claimed_instance, str) and "\x00" not in claimed_instance else ""
     if path_token is not None:
         rows = db.call("messaging.webhook_instance", p_token_hash=hash_token(path_token))
-        proven = [row for row in rows if header_token is None or _is_token_of(row, header_token)]
     else:
         rows = db.call("messaging.webhook_instance", p_zapi_instance_id=_encodable(claimed))
-        proven = [row for row in rows if _is_token_of(row, header_token or "")]
-    if not rows:
-        same_secret("no number", header_token or "")
-    for row in proven:
-        if same_secret(row["zapi_instance_id"], claimed):
+    is_proven_by_path = path_token is not None and header_token is None
+    for row in rows or [_NO_NUMBER]:
+        is_named = same_secret(row["zapi_instance_id"], claimed)
+        has_token = _is_token_of(row, header_token or "")
+        if is_named and (has_token or is_proven_by_path):
             return WebhookInstance(row["instance_id"], row["instance_name"], row["phone_number"])
     raise Unauthorized
 
@@ -75,13 +78,16 @@ def authenticate_connection(
     db: Calls, *, header_token: str | None, claimed_name: object
 ) -> WebhookConnection:
     """The number of Evolution API whose secret came in the header, or Unauthorized; the instance that the
-    payload names must be that number's. The payload's own `apikey` proves nothing: it may be null."""
+    payload names must be that number's. The payload's own `apikey` proves nothing: it may be null.
+
+    Evolution's own signature (`jwt_key`, contract 6) is not asked for: it covers neither body nor event, its
+    key would stand at the provider beside this secret, and it is ten minutes old on late retries, which a
+    refusal would lose. A token in Authorization is therefore not looked at, and proves nothing either.
+    """
     claimed = claimed_name if isinstance(claimed_name, str) else ""
     rows = db.call("messaging.webhook_connection", p_token_hash=hash_token(header_token or ""))
-    if not rows:
-        same_secret("no number", claimed)
-    for row in rows:
-        if header_token and same_secret(row["evolution_instance_name"], claimed):
+    for row in rows or [_NO_NUMBER]:
+        if same_secret(row["evolution_instance_name"], claimed) and header_token:
             return WebhookConnection(
                 row["instance_id"], row["evolution_instance_name"], row["agency_id"], row["phone_number"]
             )

@@ -7,6 +7,7 @@ import click
 from scripts.commands import provider_setup
 from scripts.commands.surroundings import Surroundings, by_option, pass_surroundings, say
 from shared import instances
+from shared.db import Database
 from shared.errors import Conflict, InvalidInput, RoletaError
 from shared.redaction import phone_tail
 
@@ -61,23 +62,44 @@ def add(around: Surroundings, *, name: str, seats: int, force: bool, by: str) ->
 
 @click.command("rotate-webhook")
 @click.argument("number")
+@click.option(
+    "--revoke-previous",
+    is_flag=True,
+    help="Set no new one: end at once what the secret before the last rotation is still good for.",
+)
 @by_option
 @pass_surroundings
-def rotate_webhook(around: Surroundings, number: str, by: str) -> None:
-    """Give NUMBER's webhook address a new secret and set it at Z-API; the one before stays valid once."""
+def rotate_webhook(around: Surroundings, *, number: str, revoke_previous: bool, by: str) -> None:
+    """Give NUMBER's webhook a new secret, here and at its provider.
+
+    The one before stays valid until the next rotation, for what is under way, or until --revoke-previous.
+    """
     with around.database(name="roleta instance rotate-webhook") as db:
         found = instances.find(db, number)
-        client = provider_setup.client_of(
-            instances.credentials(db, found.instance_id), around.settings.zapi_base_url
+        if revoke_previous:
+            _revoke_previous(db, found, by)
+        elif not _rotate(around, db, found, by):
+            raise click.exceptions.Exit(1)
+
+
+def _rotate(around: Surroundings, db: Database, found: instances.Instance, by: str) -> bool:
+    settings = around.settings
+    if found.provider == "evolution":
+        return provider_setup.rotate_evolution_webhook(db, settings, found.instance_id, by=by, say=say)
+    client = provider_setup.client_of(instances.credentials(db, found.instance_id), settings.zapi_base_url)
+    try:
+        return provider_setup.rotate_webhook(
+            db, client, found.instance_id, settings.public_base_url, by=by, say=say
         )
-        try:
-            well = provider_setup.rotate_webhook(
-                db, client, found.instance_id, around.settings.public_base_url, by=by, say=say
-            )
-        finally:
-            client.close()
-    if not well:
-        raise click.exceptions.Exit(1)
+    finally:
+        client.close()
+
+
+def _revoke_previous(db: Database, found: instances.Instance, by: str) -> None:
+    if instances.revoke_previous_webhook(db, found.instance_id, by=by):
+        say(f"{found.name} takes its present webhook secret alone; the one before is refused")
+    else:
+        say(f"{found.name} has no webhook secret but its present one")
 
 
 @click.command("test")

@@ -1,14 +1,17 @@
-"""What is done at Z-API when a number joins or its webhook secret changes: for `instance add` and `up`."""
+"""What is done at a provider when a number joins or its webhook secret changes: for `instance` and `up`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from shared import instances, webhook_auth
+from shared import instances, lifecycle, webhook_auth
 from shared.db import Database
 from shared.errors import RoletaError
+from shared.provider_side import ProviderSide
 from shared.providers.base import ProviderError
+from shared.providers.transport import open_http
 from shared.providers.zapi import ZApiClient
+from shared.settings import Settings
 
 Say = Callable[[str], None]
 WEBHOOK_PATH = "/functions/v1/webhook-zapi/"
@@ -74,16 +77,42 @@ def rotate_webhook(
         return False
     if not public_url.startswith("https://"):
         say("ROLETA_PUBLIC_URL is not https, which Z-API asks for; trying all the same")
+
+    def tell(token: str) -> None:
+        client.set_every_webhook(public_url.rstrip("/") + WEBHOOK_PATH + token, notify_sent_by_me=True)
+
+    if not _rotated(db, instance_id, tell, by=by, say=say):
+        return False
+    say(f"all webhooks, and what is sent from the phone itself, go to {public_url}{WEBHOOK_PATH}…")
+    return True
+
+
+def rotate_evolution_webhook(
+    db: Database, settings: Settings, instance_id: UUID, *, by: str, say: Say
+) -> bool:
+    """A new secret in the webhook's header, here and at Evolution API; as rotate_webhook where it fails."""
+    name = instances.evolution_name(db, instance_id)
+    with open_http() as http:
+        there = ProviderSide(db, settings, http)
+        there.check_settings()
+        # Connecting sets a secret too.
+        with lifecycle.alone(db, instance_id, "rotate-webhook"):
+            if not _rotated(db, instance_id, lambda token: there.tell_webhook(name, token), by=by, say=say):
+                return False
+        say(f"the events of {name} go to {there.webhook_url}, with a new secret in their header")
+    return True
+
+
+def _rotated(db: Database, instance_id: UUID, tell: Callable[[str], None], *, by: str, say: Say) -> bool:
     before = instances.webhook_token_hash(db, instance_id)
     token = webhook_auth.new_token()
     # Known here before it is used there, so that no event comes with a secret that we refuse.
     instances.set_webhook_token(db, instance_id, webhook_auth.hash_token(token), by=by)
     try:
-        client.set_every_webhook(public_url.rstrip("/") + WEBHOOK_PATH + token, notify_sent_by_me=True)
+        tell(token)
     except ProviderError as problem:
         if before is not None:
             instances.set_webhook_token(db, instance_id, before, by=by)
         say(f"the webhooks could not be set: {problem.detail}; try `roleta instance rotate-webhook` later")
         return False
-    say(f"all webhooks, and what is sent from the phone itself, go to {public_url}{WEBHOOK_PATH}…")
     return True

@@ -237,6 +237,7 @@ FUNCTIONS: dict[str, Action] = {
     "set_gaps": _call(f"messaging.set_gaps({A_NUMBER}, 0, %s::numeric, 'test')", [0, 0.01]),
     "set_default_instance": _some(f"set_default_instance({A_NUMBER}, 'test')"),
     "set_webhook_token": _some(f"set_webhook_token({A_NUMBER}, sha256(random()::text::bytea), 'test')"),
+    "revoke_previous_webhook_token": _some(f"revoke_previous_webhook_token({A_NUMBER}, 'test')"),
     "set_phone_number": _some(f"set_phone_number({A_NUMBER}, '5511999999999', 'test')"),
     "add_instance": lambda w, s: w.value(
         "select messaging.add_instance(%s, %s, 't', 'c', 'test')", f"n{s.randrange(6)}", f"I{s.randrange(6)}"

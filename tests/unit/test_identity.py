@@ -16,6 +16,7 @@ from tests.identities import SECRET, USER, KeyServer, SigningKey, forged, key_se
 KEY = SigningKey("key-1")
 OTHER = SigningKey("key-2")
 RSA = SigningKey("key-rsa", "RS256")
+pytestmark = pytest.mark.scoreboard("S2", tier="commit")
 ISSUER = "http://127.0.0.1:1/auth/v1"
 
 
@@ -84,6 +85,8 @@ Change = dict[str, Any]
         {"sub": "{11111111-2222-4333-8444-555555555555}"},
         {"sub": "11111111222243338444555555555555"},
         {"sub": "urn:uuid:11111111-2222-4333-8444-555555555555"},
+        {"role": None},
+        {"role": ""},
         {"role": "service_role"},
         {"role": "anon"},
         {"role": ["authenticated"]},

@@ -1,11 +1,13 @@
 """Who is believed at a number's webhook, below HTTP."""
 
-import inspect
 import uuid
 
-from shared import webhook_auth
+import pytest
+
 from shared.db import Database
 from shared.webhook_auth import Unauthorized, authenticate, hash_token, new_token, same_secret
+
+pytestmark = pytest.mark.scoreboard("S1", tier="commit")
 
 
 def add(db: Database, zapi_id: str, token: str, secret: str | None = None) -> uuid.UUID:
@@ -92,9 +94,3 @@ def test_empty_secrets_equal_nothing() -> None:
     """A secret that was never set must not be met by a header that was never sent."""
     assert not same_secret("", "")
     assert same_secret("a", "a") and not same_secret("a", "b")
-
-
-def test_comparisons_take_constant_time() -> None:
-    """One place compares secrets, and it does so with hmac.compare_digest."""
-    assert "compare_digest" in inspect.getsource(same_secret)
-    assert "==" not in inspect.getsource(webhook_auth)
