@@ -106,6 +106,7 @@ def by_hand(http: httpx.Client, agency: Agency) -> tuple[str | None, int | None,
     return agency.db.rows(query, {"id": message_id})[0]["spoken_by"], message_id, ""
 
 
+@pytest.mark.scoreboard("S17", tier="commit")
 def test_every_cell_of_the_fallback_matrix(db: Database) -> None:
     """45 agencies, each in one state and with one thing to say; one claim at the end tells what goes."""
     columns, table = rows_of(TABLE)
@@ -146,6 +147,7 @@ def test_waiting_message_leaves_by_its_own_number_when_that_comes_back(db: Datab
     assert claimed["message_id"] == message
 
 
+@pytest.mark.scoreboard("S17", tier="commit")
 def test_client_of_another_agency_has_no_voice_here(db: Database) -> None:
     """A client that moved to another manager brings no number along."""
     agency, other = found_agency(db), found_agency(db)

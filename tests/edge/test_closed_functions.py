@@ -25,12 +25,14 @@ HEADERS: tuple[dict[str, str], ...] = (
 )
 
 
+@pytest.mark.scoreboard("S4", tier="commit")
 def test_only_four_doors_for_strangers_are_open() -> None:
     """A sign-up, and webhooks that authenticate by themselves; whatever is added later is closed, or asks for
     a person's token (test_user_callers.py)."""
     assert {each.slug for each in load_functions()} - set(CLOSED) - USERS == OPEN
 
 
+@pytest.mark.scoreboard("S4", tier="commit")
 @pytest.mark.parametrize("slug", CLOSED)
 def test_bug_22_cron_and_service_functions_ask_for_the_whole_service_key(
     client: httpx.Client, db: Database, number: Number, slug: str

@@ -66,6 +66,7 @@ def test_client_id_that_is_none_is_named(served: Gateway, agency: Agency, client
     assert str(told(answer, 400)["error"]).startswith("client_id")
 
 
+@pytest.mark.scoreboard("S16", tier="landing")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_bug_23_a_foreign_client_is_a_client_that_never_was(
     served: Gateway, agency: Agency, db: Database, evolution: EvolutionSimulator, action: str

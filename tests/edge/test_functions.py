@@ -29,6 +29,7 @@ def written(tmp_path: Path) -> Written:
     return write
 
 
+@pytest.mark.scoreboard("S4", tier="commit")
 def test_entries_handlers_and_modules_agree_both_ways() -> None:
     """Each entry has its module with a `handle`, and each module with a `handle` its entry."""
     folder = Path(edge.__file__).parent
@@ -37,6 +38,7 @@ def test_entries_handlers_and_modules_agree_both_ways() -> None:
     assert all(callable(function.handler()) for function in load_functions())
 
 
+@pytest.mark.scoreboard("S4", tier="commit")
 def test_routes_are_those_of_the_entries(unconnected: Database) -> None:
     """Each enabled entry is at /functions/v1/<slug>, webhooks also with a secret behind it; no other is."""
     app = create_app(unconnected, Settings())

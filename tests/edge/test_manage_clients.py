@@ -67,6 +67,7 @@ def test_update_changes_the_label(office: Office) -> None:
         assert answer.json()["error"].startswith("client_label: ")
 
 
+@pytest.mark.scoreboard("S16", tier="commit")
 @pytest.mark.parametrize("action", ["update", "delete", "save_accounts"])
 def test_another_agency_s_client_is_like_none(office: Office, action: str) -> None:
     """The same answer to the letter for a foreign client and for one that never was: 403 for accounts, as

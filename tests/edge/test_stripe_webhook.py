@@ -202,6 +202,7 @@ def test_what_changes_nothing_is_received_and_forgotten(
     assert (stored(db)["profiles"], stored(db)["messages"]) == (0, 0)
 
 
+@pytest.mark.scoreboard("S3", tier="landing")
 def test_a_delivery_repeated_or_at_once_from_8_threads_happens_once(
     client: httpx.Client, db: Database, number: Number
 ) -> None:
@@ -246,6 +247,7 @@ BAD_SIGNATURES: dict[str, dict[str, str]] = {
 }
 
 
+@pytest.mark.scoreboard("S3", tier="commit")
 @pytest.mark.parametrize("name", BAD_SIGNATURES)
 def test_only_stripe_is_believed(client: httpx.Client, db: Database, number: Number, name: str) -> None:
     """400 without a good signature of these very bytes; nothing stored, the secret in no answer."""
@@ -256,6 +258,7 @@ def test_only_stripe_is_believed(client: httpx.Client, db: Database, number: Num
     assert stored(db) == before and SECRET not in answer.text
 
 
+@pytest.mark.scoreboard("S3", tier="commit")
 @pytest.mark.parametrize(
     "settings",
     [

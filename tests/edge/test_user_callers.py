@@ -63,6 +63,7 @@ def test_without_authorization__missing(people: httpx.Client, slug: str, header:
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
 
+@pytest.mark.scoreboard("S2", tier="commit")
 @pytest.mark.parametrize("slug", USERS)
 def test_a_token_that_is_not_good__unauthorized(
     people: httpx.Client, keys: KeyServer, db: Database, agency: Agency, slug: str
@@ -113,6 +114,7 @@ def test_cors_as_for_all_functions(people: httpx.Client, slug: str) -> None:
     assert "POST" in answer.headers["Access-Control-Allow-Methods"]
 
 
+@pytest.mark.scoreboard("S4", tier="commit")
 def test_a_person_s_token_opens_no_service_function(
     people: httpx.Client, keys: KeyServer, agency: Agency
 ) -> None:

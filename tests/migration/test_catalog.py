@@ -33,23 +33,27 @@ def test_every_file_has_its_counterpart_and_waits_briefly_for_locks(file: Any) -
     assert "set local lock_timeout = '5s';" in file.read_text()
 
 
+@pytest.mark.scoreboard("S8", tier="commit")
 def test_every_function_has_a_comment(connect: Connect) -> None:
     """What a function is for stands in the database, where a person in psql finds it."""
     assert connect().execute(FUNCTIONS + "obj_description(p.oid, 'pg_proc') is null").fetchall() == []
 
 
+@pytest.mark.scoreboard("S8", tier="commit")
 def test_every_function_fixes_its_search_path(connect: Connect) -> None:
     """No definer function of ours looks names up where its caller says."""
     loose = "p.prosecdef and not coalesce('search_path=\"\"' = any(p.proconfig), false)"
     assert connect().execute(FUNCTIONS + loose).fetchall() == []
 
 
+@pytest.mark.scoreboard("S8", tier="commit")
 def test_a_stranger_executes_nothing(connect: Connect) -> None:
     """Nobody who is not signed in may call any function of ours."""
     allowed = "has_function_privilege('anon', p.oid, 'execute')"
     assert connect().execute(FUNCTIONS + allowed).fetchall() == []
 
 
+@pytest.mark.scoreboard("S8", tier="commit")
 def test_what_a_signed_in_person_executes_asks_first_who_that_is(connect: Connect) -> None:
     """Each function granted to people asks for the manager, by itself or through one that does."""
     asks = "require_manager|require_client|own_connection|messaging.caller|request.jwt.claims"
@@ -85,6 +89,7 @@ def _any_right(role: str) -> str:
     )
 
 
+@pytest.mark.scoreboard("S9", tier="commit")
 def test_service_role_writes_no_table_of_messaging(connect: Connect) -> None:
     """State changes through functions only: not even the service role may write a state table."""
     allowed = (
@@ -93,6 +98,7 @@ def test_service_role_writes_no_table_of_messaging(connect: Connect) -> None:
     assert connect().execute(TABLES + allowed).fetchall() == []
 
 
+@pytest.mark.scoreboard("S8", tier="commit")
 def test_every_table_of_ours_has_row_security(connect: Connect) -> None:
     """A grant given by mistake still shows no row."""
     without = "c.relkind in ('r', 'p') and not c.relrowsecurity and n.nspname <> 'roleta_migrations'"

@@ -45,6 +45,7 @@ def verifier(keys: KeyServer) -> Iterator[Verifier]:
     verifier.close()
 
 
+@pytest.mark.scoreboard("S2", tier="commit")
 def test_what_is_published_and_is_no_signing_key_is_passed_over(keys: KeyServer, verifier: Verifier) -> None:
     """A shared secret, an encryption key, a short or odd curve and nonsense do not stop the good key."""
     weak = SigningKey("weak")
@@ -77,6 +78,7 @@ def test_two_keys_are_told_apart_by_their_ids(keys: KeyServer, verifier: Verifie
     assert keys.asked == 1
 
 
+@pytest.mark.scoreboard("S2", tier="commit")
 def test_a_new_key_is_found_by_its_id(
     keys: KeyServer, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
