@@ -1,5 +1,5 @@
 -- Rights that nobody needs are taken away: what tests/security/rights.txt does not list, no role of an API has.
--- And a webhook secret that leaked can be ended at once.
+-- A webhook secret that leaked can be ended at once. And a profile's number speaks only where it is the house's own.
 -- Locks: none on the tables: a change of grants writes rows of the catalog.
 -- depends: 0061.agency_audit
 
@@ -45,6 +45,30 @@ revoke update (
     provider, agency_id, in_pool, accepts_new, is_default, halted_reason, halted_at, webhook_token_hash,
     previous_webhook_token_hash, last_health_check, last_disconnected_at
 ) on table public.whatsapp_instances from service_role;
+
+-- Section: whose number speaks. Profiles are the house's; a program that bound one to the number of an agency, or of an
+-- agency's client, would have had the house's words leave through it, in that tenant's name.
+
+select roleta_migrations.remember_function('0069.rights', 'messaging.resolve_instance(uuid, text, uuid)');
+
+create or replace function messaging.resolve_instance(
+    p_profile_id uuid default null, p_phone text default null, p_instance_id uuid default null
+) returns uuid
+language sql stable security definer set search_path = ''
+as $$
+    select coalesce(
+        p_instance_id,
+        (
+            select i.id from public.profiles as p
+            inner join public.whatsapp_instances as i on p.whatsapp_instance_id = i.id
+            where p.id = coalesce(p_profile_id, messaging.find_profile(p_phone)) and i.agency_id is null
+        ),
+        messaging.default_instance()
+    )
+$$;
+comment on function messaging.resolve_instance(uuid, text, uuid) is
+'Which number speaks: the one named, else the profile''s where it is the house''s, else the default. Whatever its health: one that
+is down holds its messages.';
 
 -- Section: a secret that leaked. set_webhook_token leaves the one before valid, for what is under way.
 

@@ -281,3 +281,27 @@ def test_missing_keys_are_named_with_500(db: Database, number: Number, settings:
 def test_signed_or_not_it_has_no_path_with_a_secret(client: httpx.Client) -> None:
     """{webhook_token} is for the numbers' webhooks; this one is known by its signature alone."""
     assert client.post(f"{PATH}/abc", content=BODY).status_code == 404
+
+
+@pytest.mark.scoreboard("S3", tier="commit")
+def test_one_good_signature_among_several_is_enough(
+    client: httpx.Client, db: Database, number: Number
+) -> None:
+    """While its secret is rotated Stripe signs with both (stripe-python's own rule); a v0 beside them is
+    nothing."""
+    good = signature(BODY)
+    moment, _, v1 = good.partition(",")
+    header = f"{moment},v1={'0' * 64},{v1},v0={'0' * 64}"
+    answer = client.post(PATH, content=BODY, headers={"stripe-signature": header})
+    assert answer.status_code == 200 and stored(db)["messages"] == 1
+
+
+@pytest.mark.scoreboard("S3", tier="commit")
+@pytest.mark.parametrize(("age_s", "status"), [(0, 200), (280, 200), (320, 400), (86_400, 400)])
+def test_a_signature_is_good_for_five_minutes(
+    client: httpx.Client, db: Database, number: Number, *, age_s: int, status: int
+) -> None:
+    """Stripe's own tolerance, 300 s: whoever kept a delivery cannot send it again later."""
+    header = signature(BODY, at=time.time() - age_s)
+    assert client.post(PATH, content=BODY, headers={"stripe-signature": header}).status_code == status
+    assert stored(db)["messages"] == (1 if status == 200 else 0)
