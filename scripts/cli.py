@@ -48,6 +48,9 @@ COMMANDS = {
         "Run the Z-API simulator; scan CLIENT, remove CLIENT.",
     ),
     "simulate": Entry("scripts.simulate.commands:simulation", "Let a week pass in virtual time; judge it."),
+    "soak": Entry(
+        "scripts.soak.commands:soak", "Kill workers, deceive them; count what was lost or doubled."
+    ),
     "bench": Entry("scripts.bench.commands:bench", "Measure allocation, claiming, pace and webhooks."),
 }
 

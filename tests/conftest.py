@@ -19,6 +19,7 @@ from pytest_postgresql.executors import NoopExecutor
 from scripts.embedded import EmbeddedPostgres, bootstrap_supabase
 from scripts.migrate import apply_all
 from scripts.simulator.evolution.process import EvolutionSimulator
+from scripts.soak.surroundings import REAL_WORLD
 from shared.db import Database
 from tests.scoreboard import TIERS
 from tests.servers import (
@@ -36,8 +37,6 @@ hypothesis.settings.load_profile("roleta")
 
 BESIDE_THE_SLOW = {"simulate": "simulated", "pages": "pages"}
 LOOPBACK = ("127.", "::1", "localhost")
-# What would lead a test to a real database or a real number, or change how libpq connects.
-REAL_WORLD = ("DATABASE_URL", "EVOLUTION_", "PG", "ROLETA_", "STRIPE_", "SUPABASE_", "ZAPI_")
 for _name in [name for name in os.environ if name.startswith(REAL_WORLD)]:
     del os.environ[_name]
 

@@ -13,6 +13,17 @@ import psycopg
 from psycopg import sql
 
 from scripts.embedded import EmbeddedPostgres
+from scripts.soak.judge import audit_findings, audit_findings_over
+
+__all__ = [
+    "SERVER_BINARIES",
+    "ServerForPlugin",
+    "audit_findings",
+    "audit_findings_over",
+    "clone_of",
+    "database_server",
+    "fresh_database",
+]
 
 # What a crash would lose does not matter in a test, and a lost wake-up shows sooner with short timeouts.
 FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "2GB", "autovacuum_naptime": "10s"}
@@ -105,17 +116,3 @@ def fresh_database(server_url: str, template: str | None = None) -> Iterator[str
         clone_of(template or "template1", maintenance) as name,
     ):
         yield f"{server_url.rpartition('/')[0]}/{name}"
-
-
-def audit_findings(url: str) -> list[str]:
-    """One line per row in any view of schema `audit`: what the database finds wrong with itself."""
-    with psycopg.connect(url) as connection:
-        return audit_findings_over(connection)
-
-
-def audit_findings_over(connection: psycopg.Connection[Any]) -> list[str]:
-    """The same as this session sees it, with what it has not committed."""
-    if connection.execute("select to_regclass('audit.findings')").fetchone() == (None,):
-        return []
-    rows = connection.execute("select finding, evidence from audit.findings limit 20").fetchall()
-    return [f"audit.{finding}: {evidence}" for finding, evidence in rows]

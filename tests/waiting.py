@@ -1,24 +1,5 @@
-"""Waits in tests: a condition is polled until it holds or a deadline passes, never a fixed sleep."""
+"""Waits in tests are those of the soak: polled until a deadline, never a fixed sleep."""
 
-import threading
-import time
-from collections.abc import Callable
-from typing import TypeVar
+from scripts.soak.waiting import eventually
 
-T = TypeVar("T")
-POLL_S = 0.02
-
-
-def eventually(condition: Callable[[], T | None], timeout: float = 10.0, what: str = "") -> T:
-    """Return the first truthy answer of `condition`; fail after `timeout` seconds, naming the last answer."""
-    deadline = time.monotonic() + timeout
-    pause = threading.Event()
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(
-                f"{what or 'the condition'} did not hold within {timeout} s; last: {answer!r}"
-            )
-        pause.wait(POLL_S)
+__all__ = ["eventually"]

@@ -1,5 +1,5 @@
-"""The simulator's own book: one JSON line per acceptance and per injected fault, on disk before the
-answer."""
+"""The simulator's own book: one JSON line per acceptance and per injected fault, on disk before the answer,
+and per event that was received."""
 
 import json
 import os
@@ -39,6 +39,10 @@ class AcceptanceLog:
         self._write({**line, **fields})
         self.faults[kind] += 1
         self.ambiguous += ambiguous
+
+    def told(self, fields: Mapping[str, Any]) -> None:
+        """Write that an event about a message has reached its receiver."""
+        self._write({"event": "told", "at": time.time(), **fields})
 
     def counters(self) -> dict[str, Any]:
         """What this process has written since it started or was last reset."""

@@ -9,9 +9,9 @@ class Background:
     """A group of tasks; whoever needs the end of one awaits the task."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
         """Run in the background."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -22,7 +22,7 @@ class Background:
         """Tasks that have not ended."""
         return len(self._tasks)
 
-    def cancel(self) -> list[asyncio.Task[None]]:
+    def cancel(self) -> list[asyncio.Task[Any]]:
         """Drop all that is under way; gives what was dropped."""
         tasks = list(self._tasks)
         for task in tasks:

@@ -46,6 +46,7 @@ class Message:
     delay_typing: float
     created: float
     later_error: str | None = None
+    is_followed: bool = True
 
 
 @dataclass

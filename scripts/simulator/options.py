@@ -105,12 +105,16 @@ class FaultPlan:
 @dataclass
 class ReceiptPlan:
     """What follows an acceptance by webhook, up to the step `until`; `loss_rate` of the events never
-    leave."""
+    leave. `late_rate` of the messages have theirs `late_s` later; of the sends that were answered well,
+    `well_answered_share` are followed by any."""
 
     mode: str = _choice(*RECEIPT_MODES)
     until: str = field(default="READ", metadata={"allowed": RECEIPT_STEPS})
     delay_s: float = 0.0
     loss_rate: float = 0.0
+    late_rate: float = 0.0
+    late_s: float = 0.0
+    well_answered_share: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -119,6 +123,16 @@ class ReceiptPlan:
     def check(self) -> None:
         """Begin the draws anew."""
         self._random = random.Random(self.seed)
+
+    def follows(self, *, well_answered: bool) -> bool:
+        """Whether a message has events at all."""
+        if not well_answered or self.well_answered_share >= 1:
+            return True
+        return self._random.random() < self.well_answered_share
+
+    def lateness_s(self) -> float:
+        """How long a message's events wait before the first leaves."""
+        return self.late_s if self.late_rate and self._random.random() < self.late_rate else 0.0
 
     def arrange(self, events: list[Any]) -> list[Any]:
         """The order, number and survival of one message's events."""

@@ -45,7 +45,12 @@ class ControlledServer:
         """Start it and wait until it listens. SimulatorError with its own words where it cannot."""
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self._process = subprocess.Popen(
-            self._command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said
+            self._command,
+            cwd=_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            start_new_session=True,  # Ctrl-C is for whoever started it
         )
         # A child that never speaks is ended, which ends the reading too.
         patience = threading.Timer(START_TIMEOUT_S, self._process.kill)

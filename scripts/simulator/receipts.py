@@ -22,15 +22,19 @@ def hand_over(world: World, instance: Instance, message: Message) -> None:
 
 async def post_all(world: World, instance: Instance, happenings: list[tuple[str, dict[str, Any]]]) -> None:
     """One message's events, each after the one before has been answered."""
+    if late_s := world.receipts.lateness_s():
+        await asyncio.sleep(late_s)
     for kind, payload in happenings:
         if world.receipts.delay_s:
             await asyncio.sleep(world.receipts.delay_s)
-        await world.webhooks.post(instance, kind, payload, world.options)
+        if await world.webhooks.post(instance, kind, payload, world.options):
+            ids = payload.get("ids") or [payload["messageId"]]
+            world.log.told({"messageId": ids[0], "kind": payload["type"]})
 
 
 def what_happens(world: World, instance: Instance, message: Message) -> list[tuple[str, dict[str, Any]]]:
     """The events of one message as (webhook kind, payload), arranged as the receipt plan says."""
-    if not instance.webhooks:
+    if not instance.webhooks or not message.is_followed:
         return []
     if failure := _failure(instance, message):
         payload = events.delivery(instance, message, failure.error, failure.error_code)

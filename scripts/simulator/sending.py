@@ -51,6 +51,7 @@ async def _accept(
     except OSError:
         # No line, no acceptance: the log is what everybody is judged by.
         return Answer(500, {"error": "the simulator cannot write its log"}), False
+    message.is_followed = world.receipts.follows(well_answered=fault is None)
     await _go_on(world, instance, message)
     return Answer(200, {**ids, "id": message.message_id}), True
 

@@ -24,12 +24,12 @@ class WebhookPoster(Poster):
         super().__init__()
         self.counters: Counter[str] = Counter()
 
-    async def post(self, instance: Instance, kind: str, payload: Mapping[str, Any], options: Options) -> None:
-        """Deliver one event to the address that the instance has for its kind. Never raises: a receiver
-        that is down loses the event, as with Z-API, unless retries are on."""
+    async def post(self, instance: Instance, kind: str, payload: Mapping[str, Any], options: Options) -> bool:
+        """Deliver one event to the address that the instance has for its kind; whether it was received. Never
+        raises: a receiver that is down loses the event, as with Z-API, unless retries are on."""
         url = _address(instance, kind)
         if url is None or instance.webhooks_stopped:
-            return
+            return False
         body = json.dumps(payload).encode()
         headers = _headers(instance, options)
         if options.webhook_gzip:
@@ -42,7 +42,8 @@ class WebhookPoster(Poster):
             http_status = await self.request(url, headers, body, options.webhook_timeout_s)
             self.counters["posted" if 200 <= http_status < 300 else "failed"] += 1
             if 200 <= http_status < 300:
-                return
+                return True
+        return False
 
 
 def _address(instance: Instance, kind: str) -> str | None:

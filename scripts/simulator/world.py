@@ -45,7 +45,7 @@ class World:
         self.log.reset()
         self.webhooks.counters.clear()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
         """Run in the background; whoever needs the end awaits the task."""
         return self._tasks.spawn(work)
 

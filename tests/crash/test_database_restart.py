@@ -1,11 +1,8 @@
 """PostgreSQL stopped without warning in the middle of a run, and started again on the same data."""
 
-import os
-import signal
 from functools import partial
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from scripts.embedded import EmbeddedPostgres, bootstrap_supabase
@@ -47,7 +44,7 @@ def test_an_immediate_stop_of_the_database_loses_nothing_and_sends_nothing_twice
                 fleet.start(WORKERS)
                 for stop in range(stops):
                     _wait_for_sends(simulator, (stop + 1) * messages // (stops + 2), 60)
-                    _stop_at_once(server)
+                    soak.stop_at_once(server)
                     before = simulator.control("counters")["accepted"]
                     server = EmbeddedPostgres(server_folder, port=server.port)
                     server.start()
@@ -63,11 +60,3 @@ def test_an_immediate_stop_of_the_database_loses_nothing_and_sends_nothing_twice
 
 def _wait_for_sends(simulator: SimulatorProcess, how_many: int, timeout: float) -> None:
     eventually(partial(soak.has_accepted, simulator, how_many), timeout, f"{how_many} acceptances")
-
-
-def _stop_at_once(server: EmbeddedPostgres) -> None:
-    """As `pg_ctl stop -m immediate`: no checkpoint, no good-bye; the next start recovers from the log."""
-    with psycopg.connect(server.url) as connection:
-        backend = Path(f"/proc/{connection.info.backend_pid}/stat").read_text()
-    os.kill(int(backend.rpartition(")")[2].split()[1]), signal.SIGQUIT)
-    server.stop()

@@ -100,7 +100,7 @@ def test_a_ban_by_a_person_stops_the_number_from_the_next_begin_on(
     assert _fitness(database_url, banned) == ("banned", None)
     assert _begun_while_lost(database_url, banned) == 0
     assert set(_states_of(database_url, banned)) == {"accepted", "queued"}
-    assert verdict.lost == verdict.twice == verdict.unexpected == verdict.findings == []
+    assert verdict.lost == verdict.duplicated == verdict.unexpected == verdict.findings == []
 
 
 def test_the_health_poll_finds_a_lost_number_and_brings_it_back(
