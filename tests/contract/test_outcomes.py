@@ -10,7 +10,7 @@ from tests.contract.adapters import ADAPTERS, PHONE, Adapter, Answered
 from tests.contract.conftest import Make, Script
 from tests.contract.scripted_server import Conversation
 
-pytestmark = pytest.mark.usefixtures("no_leak")
+pytestmark = [pytest.mark.usefixtures("no_leak"), pytest.mark.scoreboard("R14", tier="commit")]
 
 EVERY_ANSWER = [
     pytest.param(adapter, answer, id=f"{adapter.name}-{answer.name.replace(' ', '-')}")

@@ -18,7 +18,7 @@ from tests.contract.conftest import TIMEOUT_S, Make, Script
 from tests.contract.scripted_server import Behaviour, Conversation
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.usefixtures("no_leak")
+pytestmark = [pytest.mark.usefixtures("no_leak"), pytest.mark.scoreboard("R14", tier="commit")]
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 # An acceptance to each of the providers.

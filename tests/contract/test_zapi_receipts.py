@@ -75,6 +75,7 @@ ERRORS: list[tuple[str, ErrorClass | None]] = [
 ]
 
 
+@pytest.mark.scoreboard("R14", tier="commit")
 @pytest.mark.parametrize(("error", "error_class"), ERRORS, ids=[row[0][:40] for row in ERRORS])
 def test_each_delivery_error_has_its_class(error: str, error_class: ErrorClass | None) -> None:
     """A definite refusal is a failure; a timeout, and a text that nobody documented, leave the outcome

@@ -20,7 +20,9 @@ BACK_WITHIN_S = 10.0
 @pytest.mark.parametrize(
     ("messages", "stops"),
     [
-        pytest.param(400, 1, id="small", marks=pytest.mark.slow),
+        pytest.param(
+            400, 1, id="small", marks=[pytest.mark.slow, pytest.mark.scoreboard("R5", tier="landing")]
+        ),
         pytest.param(5_000, 5, id="five-stops", marks=pytest.mark.slow),
     ],
 )

@@ -62,6 +62,47 @@ def test_sigterm_lets_sends_end_and_leaves_nothing_unknown(
     verdict.check()
 
 
+@pytest.mark.parametrize(
+    "drains",
+    [
+        pytest.param(4, id="4-drains"),
+        pytest.param(50, id="50-drains", marks=pytest.mark.scoreboard("R19", tier="landing")),
+    ],
+)
+def test_workers_replaced_one_after_the_other_leave_nothing_unknown(
+    *, db: Database, database_url: str, tmp_path: Path, drains: int
+) -> None:
+    """A deployment: each worker is told to stop with sends in flight, and another takes its place. Every one
+    exits with 0 within 10 s, and nothing is unknown, left leased, lost or doubled."""
+    texts: list[str] = []
+    took_s: list[float] = []
+    with SimulatorProcess(log=tmp_path / "log", instances=60) as simulator:
+        simulator.control("slow", seconds=1.0)
+        instances = soak.add_numbers(database_url, simulator, send_timeout_s=8)
+        with Fleet(database_url, simulator.base_url) as fleet:
+            fleet.started(4)
+            for drain in range(drains):
+                more = soak.texts_of(40, f"drain {drain}")
+                soak.enqueue_texts(db, instances, more, first_phone=len(texts))
+                texts += more
+                worker = eventually(
+                    partial(_with_work, database_url, fleet), 60, "a worker with sends in flight"
+                )
+                fleet.ask_to_stop(worker)
+                asked_at = time.monotonic()
+                fleet.start()
+                assert fleet.wait_for_end(worker, EXIT_LIMIT_S) == 0
+                took_s.append(time.monotonic() - asked_at)
+                assert _begun(database_url, worker) == _held(database_url, worker) == 0
+            simulator.control("slow", seconds=0)
+            soak.wait_until_ended(database_url, 120)
+        verdict = soak.judge(database_url, simulator, texts)
+    print(f"{drains} drains, the longest {max(took_s):.1f} s")
+    assert max(took_s) <= EXIT_LIMIT_S
+    assert verdict.states == {"accepted": len(texts)}
+    verdict.check()
+
+
 def test_sigterm_does_not_wait_for_everybody_to_be_answered(*, database_url: str, tmp_path: Path) -> None:
     """3,000 people wait for an answer when a worker is stopped: it ends the turn in hand and goes in 10 s;
     the others wait for the next worker, none is lost."""
@@ -81,6 +122,21 @@ def test_sigterm_does_not_wait_for_everybody_to_be_answered(*, database_url: str
     waiting, answered = found
     assert waiting > 0
     assert waiting + answered == PEOPLE
+
+
+def _with_work(database_url: str, fleet: Fleet) -> RunningWorker | None:
+    return next((worker for worker in fleet.at_work() if _begun(database_url, worker)), None)
+
+
+def _held(database_url: str, worker: RunningWorker) -> int:
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "select count(*) from messaging.outbox"
+            " where changed_by = %s and dispatch_state in ('leased', 'sending')",
+            [worker.name],
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _begun(database_url: str, worker: RunningWorker) -> int:

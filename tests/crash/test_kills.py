@@ -14,8 +14,17 @@ from tests.crash.fleet import Fleet
 @pytest.mark.parametrize(
     ("messages", "numbers", "workers", "kills", "in_flight"),
     [
-        pytest.param(300, 20, 4, 3, 8, id="quick"),
+        pytest.param(300, 20, 4, 3, 8, id="quick", marks=pytest.mark.scoreboard("R2", tier="commit")),
         pytest.param(5_000, 60, 8, 20, 16, id="issue-2", marks=pytest.mark.slow),
+        pytest.param(
+            10_000,
+            120,
+            8,
+            20,
+            16,
+            id="10k",
+            marks=[pytest.mark.slow, pytest.mark.scoreboard("R2", tier="landing")],
+        ),
     ],
 )
 def test_kills_under_faults_lose_nothing_and_send_nothing_twice(

@@ -95,6 +95,7 @@ def test_what_cannot_be_allocated_is_refused(world: World) -> None:
     assert world.refusal(ask, person, None) == "WP003"
 
 
+@pytest.mark.scoreboard("R10", tier="commit")
 def test_two_allocations_for_the_last_seat(world: World, another: Worlds) -> None:
     """The one who waited gets no seat that is gone: null, and not one too many."""
     world.number(seats=1)
@@ -108,6 +109,7 @@ def test_two_allocations_for_the_last_seat(world: World, another: Worlds) -> Non
     assert world.value("select current_users from public.whatsapp_instances") == 1
 
 
+@pytest.mark.scoreboard("R10", tier="commit")
 def test_two_allocations_of_one_profile_give_one_seat(world: World, another: Worlds) -> None:
     """The second waits for the first and answers with its number."""
     for _ in range(5):

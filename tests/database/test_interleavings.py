@@ -9,6 +9,8 @@ from tests.database.conftest import Worlds
 from tests.database.sessions import Waiting
 from tests.database.world import BentClock, World
 
+pytestmark = pytest.mark.scoreboard("R10", tier="commit")
+
 
 def test_claim_against_claim_passes_over_a_locked_number(world: World, another: Worlds) -> None:
     """Two workers at once: the second takes other numbers and does not wait; no message goes to both."""

@@ -53,6 +53,7 @@ def test_search_path_of_a_migration_is_the_role_s_own(empty_project: Project, tm
         assert connection.execute("select path from public.seen").fetchone() == usual
 
 
+@pytest.mark.scoreboard("R15", tier="commit")
 def test_applied_file_that_was_edited__refused_by_name(empty_project: Project, tmp_path: Path) -> None:
     """An edit of an applied file would never run: it is refused, and named; other line ends are no edit."""
     folder = copy_of_migrations(tmp_path, upto="0002")

@@ -23,6 +23,7 @@ TABLES = f"""
     where {OURS} and c.relkind in ('r', 'p', 'v', 'm') and """
 
 
+@pytest.mark.scoreboard("R15", tier="commit")
 @pytest.mark.parametrize("file", FILES, ids=[file.name for file in FILES])
 def test_every_file_has_its_counterpart_and_waits_briefly_for_locks(file: Any) -> None:
     """NNNN.subject.sql and NNNN.subject.rollback.sql come in pairs, and neither waits long for a lock."""

@@ -5,7 +5,7 @@ import pytest
 from scripts.migrate import apply_all, rollback
 from tests.migration.projects import project, silent
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.scoreboard("R15", tier="landing")]
 
 
 @pytest.mark.parametrize("adopted", [False, True], ids=["empty", "adopted"])

@@ -1,0 +1,123 @@
+"""Fifty numbers go down in the middle of a run, in every way that they can: each stops at once, for good."""
+
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from scripts.simulator.process import SimulatorProcess
+from shared.db import Database
+from tests.crash import soak
+from tests.crash.fleet import Fleet
+from tests.waiting import eventually
+
+WAYS = ("ban", "pause", "disconnect", "halt")
+# A change of status or a halt, until the number is made fit again; the history's time is taken under the lock
+# that every begin needs.
+_BEGUN_WHILE_LOST = """
+    select count(*)
+    from messaging.instance_history as lost
+    join messaging.attempts as a on a.instance_id = lost.instance_id and a.begun_at > lost.happened_at
+    where lost.change ~ '->|^halt' and lost.changed_by = 'test of health'
+"""
+_CHANGES = """
+    select count(distinct instance_id) from messaging.instance_history
+    where change ~ '->|^halt' and changed_by = 'test of health'
+"""
+_AT_ONCE = """
+    select count(*) from messaging.attempts as one
+    join messaging.attempts as two
+        on two.instance_id = one.instance_id and two.id > one.id
+        and two.begun_at < coalesce(one.ended_at, 'infinity')
+"""
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(6, id="6-numbers", marks=pytest.mark.slow),
+        pytest.param(
+            50, id="50-numbers", marks=[pytest.mark.slow, pytest.mark.scoreboard("R13", tier="landing")]
+        ),
+    ],
+)
+def test_numbers_that_go_down_in_mid_run_begin_nothing_more_and_keep_their_own(
+    *, db: Database, database_url: str, tmp_path: Path, lost: int
+) -> None:
+    """Banned, paused, disconnected or halted while three workers send: 0 attempts begin after the change is
+    committed, never two of a number are in flight, what was accepted stays with its number, what was not
+    waits for it, and the numbers that are left send on."""
+    numbers, each = lost + 5, 12
+    texts = soak.texts_of(numbers * each)
+    with SimulatorProcess(log=tmp_path / "log", instances=numbers) as simulator:
+        simulator.control("slow", seconds=0.05)
+        instances = soak.add_numbers(database_url, simulator, gaps_s=(0.4, 0.8), send_timeout_s=5)
+        own = {text: instances[index % numbers] for index, text in enumerate(texts)}
+        with Fleet(database_url, simulator.base_url) as fleet:
+            fleet.started(3)
+            soak.enqueue_texts(db, instances, texts)
+            eventually(partial(soak.has_accepted, simulator, numbers), 60, "every number has begun")
+            for instance, number, how in zip(
+                instances[:lost], simulator.instances(), cycle(WAYS), strict=False
+            ):
+                _lose(db, simulator, instance, number["id"], how)
+            eventually(lambda: _rest(database_url, instances[lost:]) == 0, 120, "the others have sent all")
+        verdict = soak.judge(database_url, simulator, texts)
+        senders = {line["text"]: line["instance_id"] for line in simulator.accepted()}
+        names = {number["id"]: number["name"] for number in simulator.instances()}
+    assert _count(database_url, _CHANGES) == lost
+    assert _count(database_url, _BEGUN_WHILE_LOST) == 0
+    assert _count(database_url, _AT_ONCE) == 0
+    assert _homes(database_url) == own
+    assert {text: names[sender] for text, sender in senders.items()} == {
+        text: _name(database_url, own[text]) for text in senders
+    }
+    assert set(verdict.states) == {"accepted", "queued"}
+    assert verdict.states["queued"] >= lost
+    assert verdict.lost == verdict.duplicated == verdict.unexpected == verdict.findings == []
+
+
+def _lose(db: Database, simulator: SimulatorProcess, instance: UUID, its_id: str, how: str) -> None:
+    """In our tables first, then at the provider, which the workers ask too."""
+    by = {"p_instance_id": instance, "p_by": "test of health"}
+    if how == "disconnect":
+        db.call("messaging.record_health", p_connected=False, **by)
+        simulator.control("disconnect", instance_id=its_id, explicit=True)
+    elif how == "halt":
+        db.call("messaging.record_health", p_connected=None, p_refusal="subscription_lapsed", **by)
+        simulator.control("lapse", instance_id=its_id)
+    else:
+        db.call("messaging.set_instance_status", p_status={"ban": "banned", "pause": "paused"}[how], **by)
+
+
+def _rest(database_url: str, others: list[UUID]) -> int:
+    return _count(
+        database_url,
+        "select count(*) from messaging.outbox where dispatch_state in ('leased', 'sending')"
+        " or (dispatch_state = 'queued' and instance_id = any(%s))",
+        others,
+    )
+
+
+def _count(database_url: str, query: str, *parameters: object) -> int:
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(query.encode(), parameters or None).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _homes(database_url: str) -> dict[str, UUID]:
+    with psycopg.connect(database_url) as connection:
+        query = "select content ->> 'text', instance_id from messaging.outbox"
+        return dict(connection.execute(query).fetchall())
+
+
+def _name(database_url: str, instance: UUID) -> str:
+    with psycopg.connect(database_url) as connection:
+        query = "select name from public.whatsapp_instances where id = %s"
+        row = connection.execute(query, [instance]).fetchone()
+    assert row is not None
+    return str(row[0])
