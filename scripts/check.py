@@ -5,7 +5,6 @@ Standard library only; makes `.venv` where needed. --fix lets ruff format and re
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -19,12 +18,12 @@ if __name__ == "__main__":  # Python put scripts/ there
     sys.path[0] = str(ROOT)
 
 from scripts.environment import EnvironmentProblem, ensure
+from scripts.own_files import own_files
 
 LIMIT_S = 300
 # Put together, so that this file does not contain what it forbids.
 REGISTRIES = tuple(".".join(words) for words in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org")))
 OUTSIDE = "../" + "shared"
-NOT_OURS = {".git", ".hypothesis", ".venv", ".roleta", ".env", ".venv.lock", "build", "dist", "node_modules"}
 
 
 class Check(NamedTuple):
@@ -106,15 +105,9 @@ def _forbidden_texts() -> str:
     """What no file may hold: a registry's address, this machine's paths, what lies beside the clone."""
     forbidden = [*REGISTRIES, OUTSIDE, *([str(ROOT) + "/"] if len(ROOT.parts) > 2 else [])]
     faults = []
-    for folder, folders, files in os.walk(ROOT):
-        folders[:] = [
-            name
-            for name in folders
-            if name not in NOT_OURS and not name.endswith(("cache__", "_cache", ".egg-info"))
-        ]
-        for file in (Path(folder) / name for name in files if name not in NOT_OURS):
-            text = file.read_bytes().decode(errors="replace")
-            faults += [f"{file.relative_to(ROOT)} holds {word!r}" for word in forbidden if word in text]
+    for file in own_files(ROOT):
+        text = file.read_bytes().decode(errors="replace")
+        faults += [f"{file.relative_to(ROOT)} holds {word!r}" for word in forbidden if word in text]
     return "\n".join(faults)
 
 

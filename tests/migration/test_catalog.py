@@ -47,6 +47,12 @@ def test_every_function_fixes_its_search_path(connect: Connect) -> None:
     assert connect().execute(FUNCTIONS + loose).fetchall() == []
 
 
+def test_every_view_looks_with_its_caller_s_rights(connect: Connect) -> None:
+    """No view of ours shows somebody what only its owner may see."""
+    owners = "c.relkind in ('v', 'm') and not coalesce('security_invoker=true' = any(c.reloptions), false)"
+    assert connect().execute(TABLES + owners).fetchall() == []
+
+
 @pytest.mark.scoreboard("S8", tier="commit")
 def test_a_stranger_executes_nothing(connect: Connect) -> None:
     """Nobody who is not signed in may call any function of ours."""
