@@ -1,4 +1,4 @@
-"""A pytest plugin: writes how each test ended, and whether it was an assertion that objected, as JSON lines."""
+"""A pytest plugin: how each test ended, and whether it was an assertion that objected, as JSON lines."""
 
 import json
 from collections.abc import Generator

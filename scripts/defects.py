@@ -51,10 +51,14 @@ def main() -> None:
 def _arguments(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Plants each defect in a copy; the named test must fail.")
     parser.add_argument("--list", action="store_true", help="name the defects and plant none")
-    parser.add_argument("--only", metavar="NAME", nargs="+", help="defects whose name holds one of these texts")
+    parser.add_argument("--only", metavar="NAME", nargs="+", help="those whose name holds one of these")
     parser.add_argument("--jobs", metavar="N", type=int, default=2, help="copies at work at once (2)")
     parser.add_argument(
-        "--table", metavar="FILE", type=Path, action="append", help="a table other than scripts/defects/*.toml"
+        "--table",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="a table beside scripts/defects/*.toml",
     )
     return parser.parse_args(given)
 
@@ -88,8 +92,11 @@ def _run(defects: list[Defect], python: Path, jobs: int) -> int:
                 if verdicts[each.test].error
             }
 
+        begun = time.monotonic()
         for red in pool.map(before, [sound[at::jobs] for at in range(jobs)]):
             faults.update(red)
+        tests = len({defect.test for defect in sound})
+        _say(f"nothing planted yet: {tests} tests ran in {time.monotonic() - begun:.0f} s")
 
         def judged(defect: Defect) -> bool:
             copy = copies.get()

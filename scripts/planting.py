@@ -21,7 +21,8 @@ from scripts.own_files import own_files
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TIMEOUT_S = 180
+# For one run, and for each of its tests: a loaded machine is no reason to call a defect missed.
+TIMEOUT_S, TIMEOUT_EACH_S = 120, 60
 FIELDS = {"file", "old", "new", "test"}
 _FUNCTION = re.compile(r"create (?:or replace )?function ([a-z_.]+)\(", re.I)
 # What would make an inner pytest take itself for the outer one, or read another tree's modules.
@@ -138,13 +139,15 @@ class Copy:
         """How these tests end here; a test of many parameters by the first of them that fails."""
         report = self.folder / "witness.jsonl"
         report.unlink(missing_ok=True)
-        command: list[str | Path] = [self._python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        command += ["-p", "scripts.defect_witness", f"--witness={report}", *tests]
-        said = self._finish(command)
+        command: list[str | Path] = [self._python, "-P", "-m", "pytest", "-q", "--tb=no"]
+        command += ["-p", "no:cacheprovider", "-p", "scripts.defect_witness", f"--witness={report}", *tests]
+        if len(tests) == 1:
+            command.append("-x")  # one failure of many parameters is enough
+        said = self._finish(command, TIMEOUT_S + TIMEOUT_EACH_S * len(tests))
         lines = report.read_text(encoding="utf-8").splitlines() if report.exists() else []
         return {test: _verdict(test, [json.loads(line) for line in lines], said) for test in tests}
 
-    def _finish(self, command: Sequence[str | Path]) -> str:
+    def _finish(self, command: Sequence[str | Path], timeout_s: float) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
         with subprocess.Popen(
             command,
@@ -159,7 +162,7 @@ class Copy:
             start_new_session=True,
         ) as process:
             try:
-                return process.communicate(timeout=TIMEOUT_S)[0]
+                return process.communicate(timeout=timeout_s)[0]
             except BaseException as problem:
                 # Asked first, since it has servers to stop; then made to.
                 process.terminate()
@@ -168,7 +171,7 @@ class Copy:
                 except subprocess.TimeoutExpired:
                     os.killpg(process.pid, signal.SIGKILL)
                 if isinstance(problem, subprocess.TimeoutExpired):
-                    return f"no end within {TIMEOUT_S} s"
+                    return f"no end within {timeout_s:.0f} s"
                 raise
 
     def _write(self, file: Path, text: str) -> None:

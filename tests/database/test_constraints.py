@@ -7,6 +7,11 @@ import pytest
 
 from tests.database.world import World
 
+ATTEMPT = (
+    "insert into messaging.attempts (message_id, instance_id, lane, worker, lease_token, begun_at, gap_min_s)"
+    " values (%s, %s, %s, 'w2', gen_random_uuid(), now(), 25)"
+)
+
 
 def _a_second_paced_attempt(world: World) -> None:
     """Beside one in flight on the same number, of another message."""
@@ -15,10 +20,10 @@ def _a_second_paced_attempt(world: World) -> None:
     other = world.enqueue(number)
     world.begin(world.claim()[0])
     world.rows(
-        "insert into messaging.attempts (message_id, instance_id, lane, worker, lease_token, begun_at, gap_min_s)"
-        " values (%s, %s, 'bulk', 'w2', gen_random_uuid(), now(), 25)",
+        ATTEMPT,
         other,
         number,
+        "bulk",
     )
 
 
@@ -28,10 +33,10 @@ def _a_second_attempt_of_one_reply(world: World) -> None:
     message = world.reply(number, "5511987654321")
     world.begin(world.claim()[0])
     world.rows(
-        "insert into messaging.attempts (message_id, instance_id, lane, worker, lease_token, begun_at, gap_min_s)"
-        " values (%s, %s, 'reply', 'w2', gen_random_uuid(), now(), 25)",
+        ATTEMPT,
         message,
         number,
+        "reply",
     )
 
 

@@ -214,5 +214,6 @@ def test_an_opt_out_holds_for_all_numbers_of_the_tenant_and_no_other(
     )  # fmt: skip
     world.value("select messaging.opt_out(gen_random_uuid(), messaging.phone_key('5511987650001'), 'sair')")
     assert {world.state(message), world.state(other)} == {"queued"}
+    assert verdict(world, message) == ("go", None)
     world.value("select messaging.opt_out(null, messaging.phone_key('5511987650001'), 'sair')")
     assert {world.state(message), world.state(other)} == {"withdrawn"}
