@@ -2,12 +2,17 @@
 
 --quick leaves out the tests marked slow (90 s at most instead of 20 minutes); --tier commit runs only what
 shows a line of the scoreboard (tests/scoreboard.py) within 90 s, --tier landing within 10 minutes.
+--random-order [--seed S] shuffles modules, and tests within them; --repeat N does it all N times, with the
+seeds S, S+1 ..., and ends with how many runs passed.
 Standard library only; makes `.venv` where needed, then becomes pytest, whose last line is the last line.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import random
+import subprocess
 import sys
 from pathlib import Path
 
@@ -40,7 +45,8 @@ def _file_of(word: str) -> str:
 
 
 def main() -> None:
-    """Replace this process by pytest, run from the repository's root."""
+    """Replace this process by pytest, run from the repository's root; or run it several times."""
+    own, rest = own_arguments(sys.argv[1:])
     try:
         python = ensure(tools=True)
     except EnvironmentProblem as problem:
@@ -49,7 +55,42 @@ def main() -> None:
         sys.exit("roleta: interrupted; run this again to go on")
     os.chdir(ROOT)
     sys.stdout.flush()
-    os.execv(python, [str(python), "-P", "-m", "pytest", *pytest_arguments(sys.argv[1:])])  # noqa: S606
+    command = [str(python), "-P", "-m", "pytest", *pytest_arguments(rest)]
+    seeds = [own.seed + turn for turn in range(own.repeat)]
+    if own.repeat == 1:
+        os.execv(python, [*command, *_order(own, seeds[0])])  # noqa: S606
+    failed = []
+    for turn, seed in enumerate(seeds, 1):
+        order = _order(own, seed)
+        sys.stdout.write(f"run {turn} of {own.repeat}{f', seed {seed}' if order else ''}\n")
+        sys.stdout.flush()
+        try:
+            if subprocess.run([*command, *order], check=False).returncode != 0:
+                failed.append(f"{turn} (seed {seed})" if order else str(turn))
+        except KeyboardInterrupt:
+            sys.exit(f"roleta: interrupted in run {turn}")
+    sys.stdout.write(f"{own.repeat - len(failed)} of {own.repeat} runs passed\n")
+    if failed:
+        sys.exit(f"roleta: failed were runs {', '.join(failed)}")
+
+
+def own_arguments(given: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """What is ours, and what is pytest's."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--random-order", action="store_true")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--repeat", type=int, default=1)
+    own, rest = parser.parse_known_args(given)
+    if own.repeat < 1 or (own.seed is not None and not own.random_order):
+        parser.error("--repeat takes 1 or more, and --seed comes with --random-order")
+    if own.seed is None:
+        own.seed = random.randrange(10_000)  # noqa: S311 - an order, not a secret
+    return own, rest
+
+
+def _order(own: argparse.Namespace, seed: int) -> list[str]:
+    """The plugin is there and off (pyproject.toml) unless it is asked for."""
+    return ["-p", "randomly", f"--randomly-seed={seed}"] if own.random_order else []
 
 
 if __name__ == "__main__":

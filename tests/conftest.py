@@ -4,8 +4,8 @@ What is not a fixture (servers, waiting) lives in tests/servers.py and tests/wai
 """
 
 import os
-import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from scripts.migrate import apply_all
 from scripts.simulator.evolution.process import EvolutionSimulator
 from scripts.soak.surroundings import REAL_WORLD
 from shared.db import Database
+from tests.guard import sitecustomize
 from tests.scoreboard import TIERS
 from tests.servers import (
     SERVER_BINARIES,
@@ -36,7 +37,8 @@ hypothesis.settings.register_profile("roleta", deadline=None)
 hypothesis.settings.load_profile("roleta")
 
 BESIDE_THE_SLOW = {"simulate": "simulated", "pages": "pages"}
-LOOPBACK = ("127.", "::1", "localhost")
+ROOT = Path(__file__).resolve().parents[1]
+LONGEST_SLEEP_S = 0.2
 for _name in [name for name in os.environ if name.startswith(REAL_WORLD)]:
     del os.environ[_name]
 
@@ -44,7 +46,7 @@ for _name in [name for name in os.environ if name.startswith(REAL_WORLD)]:
 # Python is told to leave no bytecode beside the sources, it lies in pytest's own cache, for our children too.
 if sys.dont_write_bytecode and sys.pycache_prefix is None:
     sys.dont_write_bytecode = False
-    sys.pycache_prefix = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "bytecode")
+    sys.pycache_prefix = str(ROOT / ".pytest_cache" / "bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
@@ -121,22 +123,32 @@ def _server_version(item: pytest.Item) -> str | None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def loopback_only() -> Iterator[None]:
-    """No test process connects to another machine."""
+def loopback_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test connects to another machine, nor does any process that it starts (tests/guard)."""
+    refusals = tmp_path_factory.mktemp("guard") / "refusals"
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("connect", "connect_ex"):
-            patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+        patch.setenv(sitecustomize.REFUSALS, str(refusals))
+        # Ahead of every other one that a child would find.
+        patch.setenv("PYTHONPATH", str(Path(sitecustomize.__file__).parent), prepend=os.pathsep)
         yield
+    assert not refusals.exists(), refusals.read_text(encoding="utf-8")
 
 
-def _guarded(connect: Callable[[socket.socket, Any], Any]) -> Callable[[socket.socket, Any], Any]:
-    def guarded(self: socket.socket, address: Any) -> Any:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and not str(address[0]).startswith(LOOPBACK):
-            self.close()
-            raise AssertionError(f"a test tried to reach {address[0]}: only this machine is allowed")
-        return connect(self, address)
+@pytest.fixture(scope="session", autouse=True)
+def no_long_sleep() -> Iterator[None]:
+    """No test, and nothing of ours that runs in its process, sleeps for more than a moment: what it waits for
+    can be awaited (tests/waiting.py). Libraries may."""
+    really = time.sleep
 
-    return guarded
+    def guarded(seconds: float) -> None:
+        asker = Path(sys._getframe(1).f_code.co_filename)
+        if seconds > LONGEST_SLEEP_S and asker.is_relative_to(ROOT) and ".venv" not in asker.parts:
+            raise AssertionError(f"{asker.relative_to(ROOT)} sleeps for {seconds} s")
+        really(seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "sleep", guarded)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -59,8 +59,8 @@ class Version:
             **{name: value for name, value in os.environ.items() if name not in FOREIGN},
             "ROLETA_HOME": str(home),
             "ROLETA_ENV_FILE": os.devnull,
-            # Before the installed roleta, which is today's.
-            "PYTHONPATH": str(tree),
+            # Before the installed roleta, which is today's; tests/guard stays the first.
+            "PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], str(tree)]),
             **settings,
         }
 

@@ -16,7 +16,7 @@ import pytest
 
 from scripts import environment
 from scripts.environment import EnvironmentProblem, check_python, ensure, python_of
-from scripts.test import pytest_arguments
+from scripts.test import own_arguments, pytest_arguments
 from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -213,3 +213,18 @@ def test_two_starts_at_once_make_one_venv(clone: Path) -> None:
 def test_the_suite_runs_in_several_processes_unless_told(given: list[str], expected: list[str]) -> None:
     """Whole runs use both cores; chosen tests and a chosen number of processes are left as asked."""
     assert pytest_arguments(given) == expected
+
+
+def test_own_arguments_of_the_suite_are_taken_out() -> None:
+    """What scripts/test.py adds is its own; everything else is pytest's, in its order."""
+    own, rest = own_arguments(["--quick", "--random-order", "--seed", "7", "-k", "a", "--repeat", "3"])
+    assert (own.random_order, own.seed, own.repeat) == (True, 7, 3)
+    assert rest == ["--quick", "-k", "a"]
+    assert own_arguments([])[0].repeat == 1
+
+
+@pytest.mark.parametrize("given", [["--repeat", "0"], ["--seed", "7"], ["--repeat", "many"]])
+def test_arguments_that_mean_nothing__refused(given: list[str]) -> None:
+    """A seed without a random order would change nothing, and no run at all would always pass."""
+    with pytest.raises(SystemExit):
+        own_arguments(given)

@@ -56,6 +56,8 @@ def test_path_secret_proves_its_own_number_only(db: Database) -> None:
         ("secret-a", "token-b", "A"),
         ("secret-a", "token-b", "B"),
         ("secret-a", "", "A"),
+        ("secret-a", "token-", "A"),
+        ("secret-a", None, "A "),
         ("secret-a", None, None),
         ("secret-a", None, ""),
         ("", None, "A"),
@@ -70,7 +72,14 @@ def test_without_a_path_secret_only_the_named_number_s_token_proves(db: Database
     one = add(db, "A", "token-a")
     add(db, "B", "token-b")
     assert ask(db, None, "token-a", "A") == one
-    for header, claimed in (("token-b", "A"), (None, "A"), ("", "A"), ("token-a", "C"), ("token-a", ["A"])):
+    for header, claimed in (
+        ("token-b", "A"),
+        ("token-", "A"),
+        (None, "A"),
+        ("", "A"),
+        ("token-a", "C"),
+        ("token-a", ["A"]),
+    ):
         assert ask(db, None, header, claimed) is None, (header, claimed)
 
 
