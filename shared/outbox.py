@@ -193,6 +193,12 @@ def run_forecast(db: Calls, run_id: str) -> datetime | None:
     return datetime.fromisoformat(found) if isinstance(found, str) else found
 
 
+def return_notes(db: Calls, message_id: int) -> list[str]:
+    """What the return of its number means for a message, a sentence each; none where it means nothing."""
+    rows = db.call("messaging.return_notes", p_message_id=message_id)
+    return list(rows[0]["return_notes"]) if rows else []
+
+
 def explain(db: Calls, message_id: int) -> dict[str, Any]:
     """Why a message stands where it stands, and its history; no phone in full. NotFound for a strange id."""
     told: dict[str, Any] = db.call_one("messaging.explain", p_message_id=message_id)["explain"]

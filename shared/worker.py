@@ -1,4 +1,4 @@
-"""The worker process: the dispatcher's loop, and the duties beside it (answers, drafts, expiry, health,
+"""The worker process: the dispatcher's loop, and the duties beside it (answers, drafts, expiry, health, returns,
 evidence)."""
 
 import functools
@@ -14,6 +14,7 @@ from shared.dispatcher import Dispatcher, Providers
 from shared.errors import DatabaseUnavailable, RoletaError
 from shared.health import HealthDuty
 from shared.reconcile import Reconciler
+from shared.returning import ReturnDuty
 from shared.scheduler import Scheduler
 from shared.settings import Settings
 from shared.turns import TurnDuty
@@ -26,6 +27,8 @@ FORGOTTEN_EVERY_S = 60.0
 EFFECTS_EVERY_S = 30.0
 # An event may ask for a look (messaging.ask_health_soon), and somebody watches a page for what it finds.
 HEALTH_LOOK_EVERY_S = 1.0
+# A number that is back says nothing before it is prepared.
+RETURNS_LOOK_EVERY_S = 1.0
 LEFTOVERS_EVERY_S = 15.0
 SCHEDULE_LOOK_EVERY_S = 5.0
 # Fresh unknowns; the database lets each be looked at once a minute, by one worker.
@@ -56,6 +59,7 @@ class Worker:
         )
         self._dispatcher = Dispatcher(db, self._providers, worker=name, max_in_flight=settings.max_in_flight)
         self._health = HealthDuty(db, self._providers)
+        self._returns = ReturnDuty(db, self._providers, worker=name)
         self._connections = Connections(db, settings) if settings.has_evolution else None
         self._reconciler = Reconciler(db, self._providers, self._log)
         self._hourly = Scheduler(
@@ -77,6 +81,9 @@ class Worker:
             self._start(stop, "forgotten", self._wake_forgotten, FORGOTTEN_EVERY_S),
             self._start(stop, "effects", self._retry_effects, EFFECTS_EVERY_S),
             self._start(stop, "health", lambda: self._all(stop, self._health.run_once), HEALTH_LOOK_EVERY_S),
+            self._start(
+                stop, "returns", lambda: self._all(stop, self._returns.run_once), RETURNS_LOOK_EVERY_S
+            ),
         ]
         duties += [
             self._start(stop, "reconcile", self._reconciler.run_once, RECONCILE_EVERY_S),

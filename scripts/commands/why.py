@@ -18,6 +18,7 @@ def why(around: Surroundings, message: int, as_json: bool) -> None:
     """Where MESSAGE (its id) stands, because of what, when it should go, and all that happened to it."""
     with around.database(name="roleta why") as db:
         told = outbox.explain(db, message)
+        told["returning"] = outbox.return_notes(db, message)
     if as_json:
         say_json(told)
         return
@@ -39,6 +40,7 @@ def sentences(told: dict[str, Any]) -> list[str]:
         f"enqueued by {told['enqueued_by']}" + (f" (run {told['run_id']})" if told["run_id"] else ""),
         f"it is {told['dispatch_state']}" + (f": {told['because']}" if told["because"] else ""),
     ]
+    lines += told["returning"]
     if told["delivery_state"]:
         error = f" ({told['delivery_error']})" if told["delivery_error"] else ""
         lines.append(f"the provider says: {told['delivery_state']}{error}")

@@ -1,5 +1,5 @@
-"""The simulator's own book: one JSON line per acceptance and per injected fault, on disk before the answer,
-and per event that was received."""
+"""The simulator's own book: one JSON line per acceptance, per injected fault and per purge of a queue, on disk
+before the answer, and per event that was received."""
 
 import json
 import os
@@ -43,6 +43,10 @@ class AcceptanceLog:
     def told(self, fields: Mapping[str, Any]) -> None:
         """Write that an event about a message has reached its receiver."""
         self._write({"event": "told", "at": time.time(), **fields})
+
+    def purge(self, fields: Mapping[str, Any]) -> None:
+        """Write that messages were withdrawn from a queue: they never leave."""
+        self._write({"event": "purged", "at": time.time(), **fields})
 
     def counters(self) -> dict[str, Any]:
         """What this process has written since it started or was last reset."""

@@ -18,7 +18,7 @@ async def faulty(
     plan: FaultPlan, log: AcceptanceLog, who: Mapping[str, Any], accept: Accept, refuse: Refuse
 ) -> Answer:
     """One send's answer; `who` is what the log says of it where it goes wrong."""
-    fault = plan.draw()
+    fault = plan.draw(who.get("instance_id"))
     if fault is None:
         return (await accept(None))[0]
     answer, accepted = Answer(), False

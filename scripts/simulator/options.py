@@ -63,7 +63,7 @@ class Options:
     no_route: int = _choice(404, 200)
     rate_limit_per_minute: int | None = None
     inbound_offline: str = _choice("late", "lost")
-    purge: str = _choice("silent", "delivery_error")
+    purge: str = _choice("silent", "delivery_error", "refused")
     phone_exists_shape: str = _choice("object", "array")
     phone_code_shape: str = _choice("value", "code")
     allow_http: bool = False
@@ -71,8 +71,8 @@ class Options:
 
 @dataclass
 class FaultPlan:
-    """Which sends go wrong: those in `upcoming` first, then `rate` of the rest, drawn by `seed` in arrival
-    order."""
+    """Which sends go wrong: all of the instances in `by_instance`; of the others those in `upcoming` first,
+    then `rate` of the rest, drawn by `seed` in arrival order."""
 
     rate: float = 0.0
     seed: int = 0
@@ -80,21 +80,24 @@ class FaultPlan:
     upcoming: list[str] = field(default_factory=list)
     hang_s: float = 30.0
     slow_s: float = 2.0
+    by_instance: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.check()
 
     def check(self) -> None:
         """Refuse unknown kinds and begin the draws anew."""
-        for kind in [*self.kinds, *self.upcoming]:
+        for kind in [*self.kinds, *self.upcoming, *self.by_instance.values()]:
             if kind not in FAULT_KINDS:
                 raise BadSettingError(f"unknown fault {kind!r}; there are {', '.join(FAULT_KINDS)}")
         if not 0 <= self.rate <= 1:
             raise BadSettingError("rate must be between 0 and 1")
         self._random = random.Random(self.seed)
 
-    def draw(self) -> str | None:
+    def draw(self, instance_id: str | None = None) -> str | None:
         """The next send's fault."""
+        if instance_id in self.by_instance:
+            return self.by_instance[instance_id]
         if self.upcoming:
             return self.upcoming.pop(0)
         if self.rate and self.kinds and self._random.random() < self.rate:
@@ -178,4 +181,6 @@ def _fits(annotation: Any, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if annotation is bool:
         return isinstance(value, bool)
+    if annotation == dict[str, str]:
+        return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
     return isinstance(value, list) and all(isinstance(item, str) for item in value)

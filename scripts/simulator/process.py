@@ -92,6 +92,10 @@ class ControlledServer:
         """Every injected fault in the log: kind, ambiguous, accepted."""
         return self._lines("fault")
 
+    def purges(self) -> list[dict[str, Any]]:
+        """Every purge of a provider's queue in the log: the instance, and the texts that were withdrawn."""
+        return self._lines("purged")
+
     def stop(self) -> None:
         """End it; at once where it does not end by itself."""
         if self._process is not None:

@@ -63,6 +63,7 @@ def listing(instance: Instance, request: dict[str, Any]) -> dict[str, Any]:
 def purge(world: World, instance: Instance, zaap_id: str | None = None) -> None:
     """DELETE /queue or /queue/{zaapId}; a message under way from the queue's head is withdrawn too."""
     gone = [message for message in instance.queue if zaap_id in {None, message.zaap_id}]
+    world.log.purge({"instance_id": instance.id, "texts": [message.text for message in gone]})
     for message in gone:
         instance.queue.remove(message)
         if world.options.purge == "delivery_error":

@@ -117,6 +117,8 @@ def _list_queue(world: World, instance: Instance, rest: list[str], body: Any) ->
 
 
 def _purge_queue(world: World, instance: Instance, rest: list[str], body: Any) -> Answer:
+    if world.options.purge == "refused":
+        return account.refused(500, "Internal Server Error")
     provider_queue.purge(world, instance, rest[0] if rest else None)
     return Answer()
 

@@ -180,6 +180,15 @@ def _some(function: str) -> Action:
     return _call(f"messaging.{function}")
 
 
+def _returning(function: str, *choices: list[object]) -> Action:
+    """A step of the return of some number, with its token, or with one that nobody has."""
+    numbers = (
+        " from (select instance_id, coalesce(return_token, gen_random_uuid()) as token from messaging.senders"
+        " order by return_token is null, random() limit 1) as s"
+    )
+    return _call(f"messaging.{function.format('s.instance_id, s.token')}{numbers}", *choices)
+
+
 BOOLEAN: list[object] = [True, False]
 FUNCTIONS: dict[str, Action] = {
     "allocate_whatsapp_instance": lambda w, s: w.rows(
@@ -250,6 +259,9 @@ FUNCTIONS: dict[str, Action] = {
     "link_profiles": _some(f"link_profiles({A_NUMBER}, 5)"),
     "take_health_checks": _some("take_health_checks(0, 2)"),
     "record_health": _call(f"messaging.record_health({A_NUMBER}, %s)", [True, False, None]),
+    "take_returns": _some("take_returns(2, 0)"),
+    "note_queue": _returning("note_queue({}, '[{{\"message_id\": \"P1\"}}, {{\"message_id\": \"P2\"}}]')"),
+    "finish_return": _returning("finish_return({}, 0, %s)", [None, None, "unreachable"]),
     "pause_all": _some("pause_all('test')"),
     "resume_all": _some("resume_all('test')"),
     "wake_forgotten": _some("wake_forgotten()"),

@@ -216,6 +216,7 @@ def test_a_direct_update_as_service_role_is_felt_at_once(world: World, another: 
     api.rows("update public.whatsapp_instances set status = 'paused' where id = %s", number)
     assert (world.sender(number)["ready_at"], world.claim()) == (None, [])
     api.rows("update public.whatsapp_instances set status = 'active' where id = %s", number)
+    assert (world.claim(), world.prepare_returns()) == ([], ["returned"])
     assert [row.message_id for row in world.claim()] == [message]
 
 

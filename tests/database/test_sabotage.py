@@ -140,7 +140,7 @@ SABOTAGE = {
     ),
     "a status that its sender does not feel": Sabotage(
         "follow_fitness",
-        "perform messaging.wake(v_id);",
+        "perform messaging.wake(v_number.id);",
         "",
         test_interleavings.test_a_direct_update_as_service_role_is_felt_at_once,
     ),

@@ -196,8 +196,19 @@ class World:
         return str(self.value("select messaging.decide_unknown(%s, %s, %s, %s)", message, decision, by, why))
 
     def set_status(self, instance: uuid.UUID, status: str) -> None:
-        """What `roleta instance pause`, `resume` and `ban` do."""
+        """What `roleta instance pause`, `resume` and `ban` do, and the worker that prepares a return."""
         self.value("select messaging.set_instance_status(%s, %s, 'test', 'a test')", instance, status)
+        self.prepare_returns()
+
+    def prepare_returns(self) -> list[str]:
+        """What workers do for numbers that come back, without a provider; what became of each."""
+        return [
+            str(row["return_state"])
+            for row in self.rows(
+                "select f.return_state from messaging.take_returns() as t,"
+                " messaging.finish_return(t.instance_id, t.return_token, 0) as f"
+            )
+        ]
 
     def cancel(self, **of_what: object) -> list[Row]:
         """A cancel that is meant: not a preview."""

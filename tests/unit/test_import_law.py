@@ -13,7 +13,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MAY_IMPORT = {"shared": {"shared"}, "edge": {"edge", "shared"}, "scripts": {"scripts", "edge", "shared"}}
 FACES = {f"shared.{name}" for name in ("instances", "outbox", "inbox", "receipts")}
-KNOW_BOTH = ("shared.dispatcher", "shared.health", "shared.connections", "shared.provider_side")
+KNOW_BOTH = (
+    "shared.dispatcher",
+    "shared.health",
+    "shared.returning",
+    "shared.connections",
+    "shared.provider_side",
+)
 TIME_CALLS = {
     "time": {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"},
     "datetime": {"now", "utcnow", "today"},

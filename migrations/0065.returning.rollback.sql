@@ -1,0 +1,49 @@
+set local lock_timeout = '5s';
+
+create or replace view audit.forgotten_senders with (security_invoker = true) as
+select s.instance_id
+from messaging.senders as s
+inner join public.whatsapp_instances as i on s.instance_id = i.id
+where
+    s.ready_at is null and i.status = 'active' and i.halted_reason is null
+    and exists (
+        select from messaging.outbox as o where o.instance_id = s.instance_id and o.dispatch_state = 'queued'
+    );
+select roleta_migrations.drop_created('0065.returning');
+drop function messaging.return_notes(bigint);
+drop function messaging.returns();
+drop function messaging.finish_return(uuid, uuid, integer, text, text);
+drop function messaging.thin_out(uuid, timestamptz);
+drop function messaging.note_queue(uuid, uuid, jsonb);
+drop function messaging.take_returns(integer, double precision);
+drop function messaging.ramp_extra_s(messaging.senders, bigint, timestamptz);
+drop function messaging.gap_factor(messaging.senders, timestamptz);
+drop function messaging.ramp_left(messaging.senders, timestamptz);
+drop function messaging.ramp_span_s(messaging.senders);
+drop table messaging.purged;
+drop index messaging.senders_return_due;
+alter table messaging.purposes drop column newest_only;
+alter table messaging.attempts drop column gap_factor;
+alter table messaging.senders
+drop column reply_after,
+drop column paced_since_return,
+drop column return_failure,
+drop column return_failures,
+drop column return_token,
+drop column return_due_at,
+drop column returned_at,
+drop column down_since,
+drop column ramp_messages,
+drop column ramp_factor;
+-- A number that waited for its return sleeps: it may go now.
+do $$
+declare
+    v_id uuid;
+begin
+    for v_id in
+        select s.instance_id from messaging.senders as s order by s.instance_id for no key update
+    loop
+        perform messaging.wake(v_id);
+    end loop;
+end
+$$;
