@@ -818,10 +818,10 @@ comment on function messaging.returns() is
 'The numbers that come back, or whose provider''s queue was purged within a week: whether that is prepared, what keeps it, how long the ramp
 lasts, and how many messages that were purged no receipt speaks of.';
 
-create function messaging.return_notes(p_message_id bigint) returns text[]
+create function messaging.return_notes(p_message_id bigint) returns table (note text)
 language sql stable security definer set search_path = ''
 as $$
-    select array_remove(array[
+    select unnest(array_remove(array[
         case
             when o.dispatch_state not in ('draft', 'queued', 'held', 'leased') or i.status <> 'active' or i.halted_reason is not null then null
             when s.return_due_at is not null and s.return_failure is not null
@@ -851,7 +851,7 @@ as $$
             order by g.seen_at desc
             limit 1
         )
-    ], null)
+    ], null))
     from messaging.outbox as o
     inner join messaging.senders as s on o.instance_id = s.instance_id
     inner join public.whatsapp_instances as i on o.instance_id = i.id

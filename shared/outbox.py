@@ -113,6 +113,23 @@ class PoolRow:
 
 
 @dataclass(frozen=True)
+class Return:
+    """One number that comes back, or whose provider's queue was purged within a week (messaging.returns)."""
+
+    instance_id: UUID
+    instance_name: str
+    down_since: datetime | None
+    returned_at: datetime | None
+    is_prepared: bool
+    failures: int
+    failure: str | None
+    gap_factor: float
+    ramp_until: datetime | None
+    ramp_messages_left: int
+    purged: int
+
+
+@dataclass(frozen=True)
 class Move:
     """One row of the history of messages; `phone_tail` is the last four digits."""
 
@@ -195,8 +212,7 @@ def run_forecast(db: Calls, run_id: str) -> datetime | None:
 
 def return_notes(db: Calls, message_id: int) -> list[str]:
     """What the return of its number means for a message, a sentence each; none where it means nothing."""
-    rows = db.call("messaging.return_notes", p_message_id=message_id)
-    return list(rows[0]["return_notes"]) if rows else []
+    return [str(row["note"]) for row in db.call("messaging.return_notes", p_message_id=message_id)]
 
 
 def explain(db: Calls, message_id: int) -> dict[str, Any]:
@@ -243,6 +259,11 @@ def resume_all(db: Calls, *, by: str) -> bool:
 def pool_overview(db: Calls) -> list[PoolRow]:
     """One row per number, the default one first."""
     return [_pool_row(row) for row in db.call("messaging.pool_overview")]
+
+
+def returns(db: Calls) -> list[Return]:
+    """The numbers of which there is something to say after they were down, by name."""
+    return [Return(**{**row, "gap_factor": float(row["gap_factor"])}) for row in db.call("messaging.returns")]
 
 
 def recent_moves(db: Calls, *, after_id: int = 0, limit: int = 100) -> list[Move]:

@@ -1,4 +1,4 @@
-"""Prepares the return of numbers that were down: purges the provider's own queue, then lets SQL thin out ours.
+"""Prepares the return of numbers that were down: purges the provider's own queue, lets SQL thin out ours.
 
 Until that is recorded the number says nothing. The order is the promise: what of ours stands there is noted
 before it is purged, so a crash between any two steps leaves the number silent and loses no trace.

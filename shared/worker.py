@@ -1,5 +1,5 @@
-"""The worker process: the dispatcher's loop, and the duties beside it (answers, drafts, expiry, health, returns,
-evidence)."""
+"""The worker process: the dispatcher's loop, and the duties beside it (answers, drafts, expiry, health,
+returns, evidence)."""
 
 import functools
 import threading

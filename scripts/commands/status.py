@@ -14,7 +14,7 @@ from scripts.commands.tables import console, length, moment, table, until
 from shared import clock, outbox, scheduler
 from shared.cron import Slots
 from shared.db import Database
-from shared.outbox import PoolRow
+from shared.outbox import PoolRow, Return
 from shared.scheduler import PastRun
 
 COLUMNS = (
@@ -44,6 +44,7 @@ def status(around: Surroundings, as_json: bool) -> None:
         findings = len(outbox.audit_findings(db))
         failed = open_effects(db)
         runs = scheduler.latest_runs(db)
+        returns = outbox.returns(db)
     schedules = [(each.slug, each.schedule) for each in cron_functions() if each.schedule is not None]
     if as_json:
         say_json(
@@ -52,11 +53,13 @@ def status(around: Surroundings, as_json: bool) -> None:
                 "numbers": [asdict(row) for row in pool],
                 "audit_findings": findings,
                 "failed_effects": failed,
+                "returns": [asdict(row) for row in returns],
                 "schedules": {slug: asdict(runs[slug]) if slug in runs else None for slug, _ in schedules},
             }
         )
         return
     page = _page(pool, paused, findings, failed)
+    page += [Text(line, style="yellow") for row in returns for line in return_lines(row)]
     if schedules:
         page.append(_schedule_table(schedules, runs, around.settings.time_zone))
     console().print(Group(*page))
@@ -84,6 +87,27 @@ def pause_banner(paused: dict[str, Any] | None) -> list[RenderableType]:
         return []
     why = f": {paused['paused_why']}" if paused["paused_why"] else ""
     return [Text(f"PAUSED by {paused['paused_by']}{why} (roleta resume-all)", style="bold red")]
+
+
+def return_lines(row: Return) -> list[str]:
+    """What there is to say of a number that was down, a sentence each."""
+    lines = []
+    if not row.is_prepared:
+        when = "before it speaks again" if row.down_since is None else "while it is down"
+        why = f"; {row.failures} tries failed, the last: {row.failure}" if row.failure else ""
+        lines.append(f"{row.instance_name}: its provider's queue is being purged {when}{why}")
+    elif row.ramp_until is not None:
+        lines.append(
+            f"{row.instance_name} came back at {moment(row.returned_at)}: ramping until "
+            f"{moment(row.ramp_until)} or for {row.ramp_messages_left} more messages, "
+            f"its gaps are {row.gap_factor:.1f} times as long now"
+        )
+    if row.purged:
+        lines.append(
+            f"{row.instance_name}: {row.purged} accepted or unknown messages stood in the provider's queue "
+            "when it was purged, most probably never delivered; nothing sends them again (roleta why ID)"
+        )
+    return lines
 
 
 def _page(

@@ -96,8 +96,8 @@ class FaultPlan:
 
     def draw(self, instance_id: str | None = None) -> str | None:
         """The next send's fault."""
-        if instance_id in self.by_instance:
-            return self.by_instance[instance_id]
+        if fault := self.by_instance.get(instance_id or ""):
+            return fault
         if self.upcoming:
             return self.upcoming.pop(0)
         if self.rate and self.kinds and self._random.random() < self.rate:

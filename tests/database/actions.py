@@ -260,7 +260,7 @@ FUNCTIONS: dict[str, Action] = {
     "take_health_checks": _some("take_health_checks(0, 2)"),
     "record_health": _call(f"messaging.record_health({A_NUMBER}, %s)", [True, False, None]),
     "take_returns": _some("take_returns(2, 0)"),
-    "note_queue": _returning("note_queue({}, '[{{\"message_id\": \"P1\"}}, {{\"message_id\": \"P2\"}}]')"),
+    "note_queue": _returning('note_queue({}, \'[{{"message_id": "P1"}}, {{"message_id": "P2"}}]\')'),
     "finish_return": _returning("finish_return({}, 0, %s)", [None, None, "unreachable"]),
     "pause_all": _some("pause_all('test')"),
     "resume_all": _some("resume_all('test')"),
