@@ -29,6 +29,8 @@ async def faulty(
         return refuse(500, "Internal Server Error")
     if fault == "429":
         return refuse(429, "Too Many Requests")
+    if fault == "refused":
+        return refuse(400, "Invalid phone")
     answer.fault = _WIRE_FAULT.get(fault, fault)
     answer.wait_s = plan.slow_s if fault == "slow" else plan.hang_s
     return answer

@@ -15,7 +15,7 @@ SIX_FAULTS = (
     "hang",
     "close",
 )
-MORE_FAULTS = ("reset", "accept_then_reset", "truncated", "garbage", "slow", "429")
+MORE_FAULTS = ("reset", "accept_then_reset", "truncated", "garbage", "slow", "429", "refused")
 FAULT_KINDS = SIX_FAULTS + MORE_FAULTS
 ACCEPTING_FAULTS = frozenset(
     {
@@ -30,7 +30,7 @@ ACCEPTING_FAULTS = frozenset(
 )
 # After these the caller still knows: a slow answer is an answer (while slow_s is below the caller's
 # patience).
-CLEAR_FAULTS = frozenset({"slow", "429"})
+CLEAR_FAULTS = frozenset({"slow", "429", "refused"})
 RECEIPT_MODES = ("in_order", "out_of_order", "twice", "never", "before_answer")
 RECEIPT_STEPS = ("DELIVERY", "SENT", "RECEIVED", "READ", "PLAYED")
 

@@ -67,7 +67,8 @@ def test_each_fault_ends_as_it_should(kind: str, simulator: SimulatorProcess, ht
     simulator.control("faults", upcoming=[kind], hang_s=0.4, slow_s=0.05)
     report = _send(client_of(simulator, http, 0))
     (fault,) = simulator.faults()
-    expected = {"slow": Outcome.ACCEPTED, "429": Outcome.NOT_SENT}.get(kind, Outcome.UNKNOWN)
+    clear = {"slow": Outcome.ACCEPTED, "429": Outcome.NOT_SENT, "refused": Outcome.REJECTED}
+    expected = clear.get(kind, Outcome.UNKNOWN)
 
     assert expected is report.outcome
     assert (kind, kind in ACCEPTING_FAULTS, kind not in CLEAR_FAULTS) == (

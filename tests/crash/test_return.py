@@ -251,7 +251,7 @@ def test_a_worker_that_ends_around_the_purge_leaves_the_number_silent_and_a_trac
 
 
 def test_a_queue_that_cannot_be_purged_keeps_the_number_silent(scene: Scene) -> None:
-    """The provider refuses the purge: nothing is sent, the reason is kept, and once it works the rest goes."""
+    """The provider refuses the purge: nothing is sent, the reason is kept; once it works the rest goes."""
     scene.world.enqueue(scene.number, content={"kind": "text", "text": "after"})
     scene.look()
     scene.simulator.control("options", purge="refused", queue_interval_s=3600.0)

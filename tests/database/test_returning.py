@@ -254,8 +254,8 @@ def test_proactive_purposes_keep_the_newest_only_and_solicited_ones_all(world: W
 def test_gaps_after_a_return_fall_from_three_times_to_once_over_twenty_messages(
     world: World, bent_clock: BentClock
 ) -> None:
-    """Each gap is drawn within its own bounds, which the attempt stores; the audit holds; after twenty the pace
-    is the usual one."""
+    """Each gap is drawn within its own bounds, which the attempt stores; the audit holds; after twenty the
+    pace is the usual one."""
     number = world.number()
     for _ in range(23):
         world.enqueue(number)
@@ -292,8 +292,8 @@ def test_a_ramp_ends_by_time_where_little_is_sent(world: World, bent_clock: Bent
 
 
 def test_answers_that_waited_leave_one_by_one(world: World, bent_clock: BentClock) -> None:
-    """Ten people's answers after a return: one in flight at a time, each at least reply_gap_s after the end of
-    the one before; a number that was not away sends ten at once."""
+    """Ten people's answers after a return: one in flight at a time, each at least reply_gap_s after the end
+    of the one before; a number that was not away sends ten at once."""
     number, other = world.number(), world.number()
     world.set_status(number, "disconnected")
     for index in range(10):
@@ -354,8 +354,8 @@ def test_the_forecast_of_a_ramped_number_comes_true(world: World, bent_clock: Be
 def test_what_stood_in_the_providers_queue_is_noted_and_not_sent_again(
     world: World, bent_clock: BentClock
 ) -> None:
-    """By the provider's id, or, where we cannot tell, by person and text if only one is meant; its state stays,
-    `roleta why` says it, and a receipt takes it off the list."""
+    """By the provider's id, or, where we cannot tell, by person and text if only one is meant; its state
+    stays, `roleta why` says it, and a receipt takes it off the list."""
     number = world.number(gap=(0, 0))
     accepted, unclear = world.enqueue(number), world.enqueue(number, phone=PHONE)
     world.record(world.begun(accepted), p_provider_message_id="P1")
