@@ -144,7 +144,13 @@ from unnest(array['Ana', 'Bia', 'Caio']) as name;
 """
 
 
-@pytest.mark.parametrize(("sign_ups", "numbers"), [(500, 20), pytest.param(5000, 20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("sign_ups", "numbers"),
+    [
+        pytest.param(200, 20, marks=pytest.mark.scoreboard("R8", tier="commit")),
+        pytest.param(5000, 20, marks=[pytest.mark.slow, pytest.mark.scoreboard("R8", tier="landing")]),
+    ],
+)
 def test_64_threads_fill_every_seat_and_not_one_more(
     world: World, connect: Connect, another: Worlds, sign_ups: int, numbers: int
 ) -> None:

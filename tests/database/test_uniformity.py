@@ -53,6 +53,7 @@ def test_the_p_value_is_right() -> None:
         assert abs(upper_gamma(freedom / 2, statistic / 2) - p) < 0.0005 * max(1, 200 * p)
 
 
+@pytest.mark.scoreboard("R8", tier="commit")
 def test_20000_draws_over_20_numbers_are_uniform(world: World) -> None:
     """With ample seats every number is as likely as every other: p > 0.001."""
     numbers = [world.number(seats=100_000) for _ in range(20)]

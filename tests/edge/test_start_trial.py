@@ -64,6 +64,7 @@ def test_bug_18_foreign_numbers_and_country_codes_are_accepted(
     assert [row["phone"] for row in db.rows("select phone from public.profiles")] == [kept]
 
 
+@pytest.mark.scoreboard("R8", tier="commit")
 def test_without_room_the_profile_stands_and_the_answer_and_the_log_say_so(
     client: httpx.Client, db: Database, logs: Logs
 ) -> None:
