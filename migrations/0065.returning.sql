@@ -1,6 +1,6 @@
 -- A number that comes back: its provider's own queue is purged first, what waited is thinned out, and its pace begins slowly.
 -- Locks: ACCESS EXCLUSIVE on messaging.senders, messaging.attempts and messaging.purposes for a moment, while columns with constant defaults are added.
--- depends: 0061.agency_audit
+-- depends: 0064.unknown_audit
 
 set local lock_timeout = '5s';
 

@@ -1,7 +1,7 @@
 -- Rights that nobody needs are taken away: what tests/security/rights.txt does not list, no role of an API has.
 -- A webhook secret that leaked can be ended at once. And a profile's number speaks only where it is the house's own.
 -- Locks: none on the tables: a change of grants writes rows of the catalog.
--- depends: 0061.agency_audit
+-- depends: 0068.sign_up_limits
 
 set local lock_timeout = '5s';
 
