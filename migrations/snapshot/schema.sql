@@ -21,9 +21,11 @@ create view audit.accepted_without_provider_id with (security_invoker=true) as
    FROM messaging.outbox o
   WHERE ((dispatch_state = 'accepted'::text) AND (NOT (EXISTS ( SELECT
            FROM messaging.attempts a
-          WHERE ((a.message_id = o.id) AND (a.provider_message_id IS NOT NULL))))));
+          WHERE ((a.message_id = o.id) AND (a.provider_message_id IS NOT NULL))))) AND (NOT (EXISTS ( SELECT
+           FROM messaging.decisions d
+          WHERE ((d.message_id = o.id) AND (d.decision = 'consider_sent'::text))))));
 -- seen by its owner only
-comment on view audit.accepted_without_provider_id is 'I1: accepted, and no attempt bears the provider''s id.';
+comment on view audit.accepted_without_provider_id is 'I1: accepted, and no attempt bears the provider''s id, nor did anybody decide to consider it sent.';
 
 create view audit.connection_differs with (security_invoker=true) as
  SELECT c.id AS connection_id,
@@ -109,6 +111,14 @@ UNION ALL
     to_jsonb(f.*) AS evidence
    FROM audit.too_close f
 UNION ALL
+ SELECT 'undecided_resend'::text AS finding,
+    to_jsonb(f.*) AS evidence
+   FROM audit.undecided_resend f
+UNION ALL
+ SELECT 'unknown_untold'::text AS finding,
+    to_jsonb(f.*) AS evidence
+   FROM audit.unknown_untold f
+UNION ALL
  SELECT 'written_after_opt_out'::text AS finding,
     to_jsonb(f.*) AS evidence
    FROM audit.written_after_opt_out f
@@ -123,7 +133,7 @@ create view audit.forgotten_senders with (security_invoker=true) as
  SELECT s.instance_id
    FROM (messaging.senders s
      JOIN public.whatsapp_instances i ON ((s.instance_id = i.id)))
-  WHERE ((s.ready_at IS NULL) AND (i.status = 'active'::text) AND (i.halted_reason IS NULL) AND (EXISTS ( SELECT
+  WHERE ((s.ready_at IS NULL) AND (i.status = 'active'::text) AND (i.halted_reason IS NULL) AND (s.return_due_at IS NULL) AND (EXISTS ( SELECT
            FROM messaging.outbox o
           WHERE ((o.instance_id = s.instance_id) AND (o.dispatch_state = 'queued'::text)))));
 -- seen by its owner only
@@ -136,8 +146,8 @@ create view audit.handed_over_twice with (security_invoker=true) as
   WHERE (outcome = ANY (ARRAY['accepted'::text, 'unknown'::text]))
   GROUP BY message_id
  HAVING (count(*) > (1 + ( SELECT count(*) AS count
-           FROM messaging.history h
-          WHERE ((h.message_id = a.message_id) AND (h.from_state = 'unknown'::text) AND (h.to_state = 'queued'::text)))));
+           FROM messaging.decisions d
+          WHERE ((d.message_id = a.message_id) AND (d.decision = 'resend'::text)))));
 -- seen by its owner only
 comment on view audit.handed_over_twice is 'I3: more hand-overs that may have arrived than one, plus one for each recorded decision to send again.';
 
@@ -281,6 +291,28 @@ create view audit.too_close with (security_invoker=true) as
 -- seen by its owner only
 comment on view audit.too_close is 'I4: a paced attempt that began before the gap promised by the one before it was over.';
 
+create view audit.undecided_resend with (security_invoker=true) as
+ SELECT message_id
+   FROM messaging.history h
+  WHERE ((from_state = 'unknown'::text) AND (to_state = 'queued'::text))
+  GROUP BY message_id
+ HAVING ((count(*) <> ( SELECT count(*) AS count
+           FROM messaging.decisions d
+          WHERE ((d.message_id = h.message_id) AND (d.decision = 'resend'::text)))) OR (( SELECT count(*) AS count
+           FROM messaging.decisions d
+          WHERE ((d.message_id = h.message_id) AND (d.decision = 'resend'::text) AND (d.decided_by = 'reconcile'::text))) > 1));
+-- seen by its owner only
+comment on view audit.undecided_resend is 'An unknown message that went back to its queue without a recorded decision, or that the rule resend_once sent again more than once.';
+
+create view audit.unknown_untold with (security_invoker=true) as
+ SELECT o.id AS message_id,
+    o.changed_at AS unknown_since
+   FROM (messaging.outbox o
+     LEFT JOIN messaging.unknown_looks l ON ((o.id = l.message_id)))
+  WHERE ((o.dispatch_state = 'unknown'::text) AND (o.changed_at < (messaging.clock() - '24:00:00'::interval)) AND ((l.told_at IS NULL) OR (l.told_at < o.changed_at)));
+-- seen by its owner only
+comment on view audit.unknown_untold is 'I11: for more than a day we cannot tell whether it was sent, and nobody was told: is a worker running, or `roleta reconcile`?';
+
 create view audit.written_after_opt_out with (security_invoker=true) as
  SELECT a.message_id,
     a.begun_at,
@@ -319,6 +351,7 @@ create table messaging.attempts (
     provider_queue_id text,
     http_status integer,
     detail text,
+    gap_factor numeric default 1 not null,
     constraint attempts_accepted_has_id CHECK (((outcome <> 'accepted'::text) OR (provider_message_id IS NOT NULL))),
     constraint attempts_end_with_outcome CHECK (((outcome IS NULL) = (ended_at IS NULL))),
     constraint attempts_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.whatsapp_instances(id),
@@ -329,6 +362,7 @@ create table messaging.attempts (
 alter table messaging.attempts enable row level security;
 CREATE INDEX attempts_instance ON messaging.attempts USING btree (instance_id, begun_at);
 CREATE INDEX attempts_message ON messaging.attempts USING btree (message_id, id);
+CREATE INDEX attempts_unaccounted ON messaging.attempts USING btree (instance_id, begun_at) WHERE ((provider_message_id IS NULL) AND ((outcome IS NULL) OR (outcome = 'unknown'::text)));
 CREATE UNIQUE INDEX attempts_one_in_flight_per_message ON messaging.attempts USING btree (message_id) WHERE (outcome IS NULL);
 CREATE UNIQUE INDEX attempts_one_paced_in_flight ON messaging.attempts USING btree (instance_id) WHERE ((outcome IS NULL) AND (lane <> 'reply'::text));
 CREATE UNIQUE INDEX attempts_provider_message ON messaging.attempts USING btree (instance_id, provider_message_id) WHERE (provider_message_id IS NOT NULL);
@@ -336,6 +370,17 @@ CREATE UNIQUE INDEX attempts_provider_message ON messaging.attempts USING btree 
 comment on table messaging.attempts is 'One try at a provider each: the evidence for everything that is said of a message.';
 comment on column messaging.attempts.outcome is 'Null while in flight; then accepted, rejected, not_sent or unknown.';
 comment on column messaging.attempts.gap_s is 'Seconds promised between the end of this paced attempt and the begin of the next one on the number.';
+comment on column messaging.attempts.gap_factor is 'By how much the ramp after a return had widened gap_s when it was drawn.';
+
+create table messaging.bucket_key (
+    only_row boolean default true not null,
+    key bytea not null,
+    constraint bucket_key_one_row CHECK (only_row),
+    constraint bucket_key_pkey PRIMARY KEY (only_row)
+);
+alter table messaging.bucket_key enable row level security;
+-- seen by its owner only
+comment on table messaging.bucket_key is 'One row: the key of the hashes that name buckets. Drawn here, never shown.';
 
 create table messaging.control (
     only_row boolean default true not null,
@@ -350,6 +395,62 @@ alter table messaging.control enable row level security;
 -- seen by its owner only
 comment on table messaging.control is 'One row: whether everything is paused, since when, by whom and why.';
 comment on column messaging.control.paused_at is 'Null: running. Otherwise no claim and no begin until resumed.';
+
+create table messaging.decisions (
+    id bigint generated always as identity not null,
+    message_id bigint not null,
+    decision text not null,
+    decided_by text not null,
+    decided_at timestamp with time zone not null,
+    why text,
+    constraint decisions_known CHECK ((decision = ANY (ARRAY['resend'::text, 'consider_sent'::text, 'drop'::text]))),
+    constraint decisions_message_id_fkey FOREIGN KEY (message_id) REFERENCES messaging.outbox(id),
+    constraint decisions_pkey PRIMARY KEY (id)
+);
+alter table messaging.decisions enable row level security;
+CREATE INDEX decisions_message ON messaging.decisions USING btree (message_id, id);
+-- seen by its owner only
+comment on table messaging.decisions is 'Who decided what of an unknown message, when and why: the only way to a second attempt.';
+comment on column messaging.decisions.decision is 'resend: one new attempt, it may arrive twice; consider_sent: as if the provider had confirmed it; drop: let it go, it may have arrived.';
+comment on column messaging.decisions.decided_by is 'A person, or reconcile: the rule resend_once after recorded silence.';
+
+create table messaging.erasures (
+    id bigint generated always as identity not null,
+    erased_at timestamp with time zone not null,
+    erased_by text not null,
+    why text,
+    erased jsonb not null,
+    constraint erasures_pkey PRIMARY KEY (id)
+);
+alter table messaging.erasures enable row level security;
+-- seen by its owner only
+comment on table messaging.erasures is 'Every time a person was erased: when, by whom, how many rows. Not whom: the rows bear erased:<id> where the phone was, so that they can still be counted.';
+comment on column messaging.erasures.erased is 'How many rows of each kind.';
+
+create table messaging.evidence (
+    id bigint generated always as identity not null,
+    message_id bigint not null,
+    attempt_id bigint not null,
+    source text not null,
+    says text not null,
+    happened_at timestamp with time zone not null,
+    seen_at timestamp with time zone not null,
+    detail text default ''::text not null,
+    constraint evidence_attempt_id_fkey FOREIGN KEY (attempt_id) REFERENCES messaging.attempts(id),
+    constraint evidence_message_id_fkey FOREIGN KEY (message_id) REFERENCES messaging.outbox(id),
+    constraint evidence_once UNIQUE (attempt_id, source, says, detail),
+    constraint evidence_pkey PRIMARY KEY (id),
+    constraint evidence_says_known CHECK ((says = ANY (ARRAY['sent'::text, 'not_sent'::text, 'waiting'::text, 'nothing'::text]))),
+    constraint evidence_source_known CHECK ((source = ANY (ARRAY['receipt'::text, 'outgoing_event'::text, 'provider_queue'::text, 'provider_search'::text, 'silence'::text, 'late_answer'::text])))
+);
+alter table messaging.evidence enable row level security;
+CREATE INDEX evidence_message ON messaging.evidence USING btree (message_id, id);
+CREATE INDEX evidence_waiting ON messaging.evidence USING btree (message_id) WHERE (says = 'waiting'::text);
+-- seen by its owner only
+comment on table messaging.evidence is 'What speaks for or against an attempt of which we could not tell whether it was sent; kept whatever was decided.';
+comment on column messaging.evidence.says is 'sent; not_sent (silence: presumed, not certain); waiting (in the provider''s queue); nothing (asked, and it knows of none).';
+comment on column messaging.evidence.happened_at is 'When it took place, by its source; of an answer that was given again, the first time.';
+comment on column messaging.evidence.seen_at is 'When we learned of it; of an answer that was given again, the last time.';
 
 create table messaging.failed_effects (
     id bigint generated always as identity not null,
@@ -401,6 +502,8 @@ create table messaging.inbound_events (
     processed_at timestamp with time zone,
     media_url text,
     command text,
+    raw_removed_at timestamp with time zone,
+    text_removed_at timestamp with time zone,
     constraint inbound_events_command_known CHECK ((command = ANY (ARRAY['stop'::text, 'start'::text]))) NOT VALID,
     constraint inbound_events_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.whatsapp_instances(id),
     constraint inbound_events_kind_known CHECK ((kind = ANY (ARRAY['message'::text, 'delivery'::text, 'status'::text, 'connected'::text, 'disconnected'::text, 'other'::text]))),
@@ -408,7 +511,10 @@ create table messaging.inbound_events (
     constraint inbound_events_pkey PRIMARY KEY (id)
 ) with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=1000);
 alter table messaging.inbound_events enable row level security;
+CREATE INDEX inbound_events_alive ON messaging.inbound_events USING btree (instance_id, received_at) WHERE (kind = ANY (ARRAY['message'::text, 'delivery'::text, 'status'::text]));
+CREATE INDEX inbound_events_raw_kept ON messaging.inbound_events USING btree (received_at) WHERE (raw_removed_at IS NULL);
 CREATE INDEX inbound_events_received ON messaging.inbound_events USING btree (received_at);
+CREATE INDEX inbound_events_text_kept ON messaging.inbound_events USING btree (received_at) WHERE (text IS NOT NULL);
 CREATE INDEX inbound_events_turn ON messaging.inbound_events USING btree (person_key, id) WHERE ((processed_at IS NULL) AND (person_key IS NOT NULL));
 -- seen by its owner only
 comment on table messaging.inbound_events is 'Every authentic webhook fact, once, without credentials.';
@@ -417,6 +523,8 @@ comment on column messaging.inbound_events.ignored_reason is 'Why a message gets
 comment on column messaging.inbound_events.processed_at is 'When its turn was answered; at once where there is none.';
 comment on column messaging.inbound_events.media_url is 'Where the provider keeps the audio or picture, for 30 days.';
 comment on column messaging.inbound_events.command is 'What its words order: stop or start, where that changed something.';
+comment on column messaging.inbound_events.raw_removed_at is 'When what the provider sent went; payload.removed says why.';
+comment on column messaging.inbound_events.text_removed_at is 'When the person''s words went.';
 
 create table messaging.instance_history (
     id bigint generated always as identity not null,
@@ -484,6 +592,7 @@ create table messaging.outbox (
     compose_token uuid,
     compose_until timestamp with time zone,
     compose_count integer default 0 not null,
+    text_removed_at timestamp with time zone,
     constraint outbox_dedupe UNIQUE NULLS NOT DISTINCT (agency_id, dedupe_key),
     constraint outbox_delivery_known CHECK ((delivery_state = ANY (ARRAY['sent'::text, 'failed'::text, 'delivered'::text, 'read'::text]))),
     constraint outbox_has_window CHECK ((expires_at > created_at)),
@@ -510,6 +619,7 @@ CREATE INDEX outbox_person_waiting ON messaging.outbox USING btree (phone_key) W
 CREATE INDEX outbox_profile ON messaging.outbox USING btree (profile_id, id);
 CREATE INDEX outbox_replies ON messaging.outbox USING btree (instance_id, phone_key, id) WHERE ((lane = 'reply'::text) AND (dispatch_state = ANY (ARRAY['queued'::text, 'leased'::text, 'sending'::text])));
 CREATE INDEX outbox_run ON messaging.outbox USING btree (run_id) WHERE (run_id IS NOT NULL);
+CREATE INDEX outbox_texts_kept ON messaging.outbox USING btree (changed_at) WHERE ((text_removed_at IS NULL) AND (dispatch_state = ANY (ARRAY['accepted'::text, 'rejected'::text, 'expired'::text, 'withdrawn'::text])));
 CREATE INDEX outbox_unsettled_person ON messaging.outbox USING btree (instance_id, phone_key) WHERE (dispatch_state = ANY (ARRAY['held'::text, 'unknown'::text]));
 CREATE UNIQUE INDEX outbox_one_paced_in_flight ON messaging.outbox USING btree (instance_id) WHERE ((dispatch_state = ANY (ARRAY['leased'::text, 'sending'::text])) AND (lane <> 'reply'::text));
 CREATE TRIGGER guard_insert BEFORE INSERT ON messaging.outbox FOR EACH ROW EXECUTE FUNCTION messaging.guard_transition();
@@ -530,6 +640,7 @@ comment on column messaging.outbox.compose is 'What composes its text. Until the
 comment on column messaging.outbox.compose_token is 'The worker''s right to finish this draft; null: nobody composes it.';
 comment on column messaging.outbox.compose_until is 'When another worker may take this draft.';
 comment on column messaging.outbox.compose_count is 'How often it was taken to be composed: after three lost workers the fixed text goes.';
+comment on column messaging.outbox.text_removed_at is 'When its text and facts went; content.removed says why. The row stays: states, times and counts are history.';
 
 create table messaging.pairings (
     instance_id uuid not null,
@@ -593,6 +704,27 @@ alter table messaging.pool_slots enable row level security;
 -- seen by its owner only
 comment on table messaging.pool_slots is 'Every house number of the roulette at a slot 1..n without holes, whatever its health. Kept by a trigger.';
 
+create table messaging.purged (
+    attempt_id bigint not null,
+    message_id bigint not null,
+    instance_id uuid not null,
+    return_token uuid not null,
+    seen_at timestamp with time zone not null,
+    purged_at timestamp with time zone,
+    constraint purged_attempt_id_fkey FOREIGN KEY (attempt_id) REFERENCES messaging.attempts(id),
+    constraint purged_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.whatsapp_instances(id),
+    constraint purged_message_id_fkey FOREIGN KEY (message_id) REFERENCES messaging.outbox(id),
+    constraint purged_pkey PRIMARY KEY (attempt_id)
+);
+alter table messaging.purged enable row level security;
+CREATE INDEX purged_instance ON messaging.purged USING btree (instance_id, seen_at);
+CREATE INDEX purged_message ON messaging.purged USING btree (message_id);
+-- seen by its owner only
+comment on table messaging.purged is 'Messages of ours that stood in the provider''s own queue when we purged it: handed over, and most probably never delivered. Evidence for a
+person; no machine sends them again.';
+comment on column messaging.purged.seen_at is 'When they stood there.';
+comment on column messaging.purged.purged_at is 'When the provider confirmed that the queue is empty. Null: the worker ended before it knew, and the next one purged what was left.';
+
 create table messaging.purposes (
     purpose text not null,
     lane text not null,
@@ -606,6 +738,7 @@ create table messaging.purposes (
     silence interval,
     nudge boolean default false not null,
     on_rejected text,
+    newest_only boolean default false not null,
     constraint purposes_expire CHECK ((expires_after > '00:00:00'::interval)),
     constraint purposes_lane_known CHECK ((lane = ANY (ARRAY['reply'::text, 'timed'::text, 'bulk'::text]))),
     constraint purposes_on_unknown_known CHECK ((on_unknown = ANY (ARRAY['hold'::text, 'resend_once'::text, 'drop'::text]))),
@@ -622,6 +755,7 @@ comment on column messaging.purposes.opt_out is 'True: withdrawn where the perso
 comment on column messaging.purposes.silence is 'Withdrawn where the person has not written for so long. Null: silence does not matter.';
 comment on column messaging.purposes.nudge is 'True: a message of the person withdraws it, for it asked for one.';
 comment on column messaging.purposes.on_rejected is 'Function (message_id bigint) returns void, in schema messaging: what a definite refusal asks for, such as a text in place of an audio.';
+comment on column messaging.purposes.newest_only is 'True: of several to one person that waited for a number that was down, only the newest still goes. False for all that was asked for.';
 
 create table messaging.receipts (
     id bigint generated always as identity not null,
@@ -687,19 +821,82 @@ create table messaging.senders (
     slot_due_at timestamp with time zone default '1970-01-01 00:00:00+00'::timestamp with time zone not null,
     next_send_at timestamp with time zone default '1970-01-01 00:00:00+00'::timestamp with time zone not null,
     ready_at timestamp with time zone,
+    ramp_factor numeric default 3 not null,
+    ramp_messages integer default 20 not null,
+    down_since timestamp with time zone,
+    returned_at timestamp with time zone,
+    return_due_at timestamp with time zone,
+    return_token uuid,
+    return_failures integer default 0 not null,
+    return_failure text,
+    paced_since_return integer default 0 not null,
+    reply_after timestamp with time zone default '1970-01-01 00:00:00+00'::timestamp with time zone not null,
     constraint senders_gaps CHECK (((gap_min_s >= (0)::numeric) AND (gap_min_s <= gap_max_s) AND (gap_max_s <= (3600)::numeric))),
     constraint senders_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.whatsapp_instances(id) ON DELETE CASCADE,
     constraint senders_pkey PRIMARY KEY (instance_id),
+    constraint senders_ramp_factor_check CHECK (((ramp_factor >= (1)::numeric) AND (ramp_factor <= (100)::numeric))),
+    constraint senders_ramp_messages_check CHECK (((ramp_messages >= 0) AND (ramp_messages <= 10000))),
     constraint senders_reply_gaps CHECK (((reply_gap_s >= (0)::numeric) AND (reply_push_max_s >= (0)::numeric))),
     constraint senders_timeout CHECK (((send_timeout_s >= 0.05) AND (send_timeout_s <= (600)::numeric)))
 ) with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=200, fillfactor=50);
 alter table messaging.senders enable row level security;
 CREATE INDEX senders_ready_at ON messaging.senders USING btree (ready_at) WHERE (ready_at IS NOT NULL);
+CREATE INDEX senders_return_due ON messaging.senders USING btree (return_due_at) WHERE (return_due_at IS NOT NULL);
 -- seen by its owner only
 comment on table messaging.senders is 'The pacing side of each number, one narrow row.';
 comment on column messaging.senders.slot_due_at is 'When the next paced message was due before replies pushed it.';
 comment on column messaging.senders.next_send_at is 'The pacing clock: no paced message leaves before it. While one is in flight, the end of its lease.';
 comment on column messaging.senders.ready_at is 'When a worker should look at this number again: schedule, pace and lease at once. Null: nothing to do.';
+comment on column messaging.senders.ramp_factor is 'How many times as long the first gap after a return is; it falls to 1 along a straight line.';
+comment on column messaging.senders.ramp_messages is 'After so many paced messages, or the time that they take at the largest gap, the pace is the usual one again. 0: at once.';
+comment on column messaging.senders.down_since is 'Since when the number may not send, by its status or a halt. Null while it may.';
+comment on column messaging.senders.returned_at is 'When the number last became fit again after it had been down.';
+comment on column messaging.senders.return_due_at is 'When a worker should prepare the number''s return (purge the provider''s queue, thin out its own); while this is set, nothing leaves.
+Set on a number that is down: its provider''s queue is to be purged in the meantime.';
+comment on column messaging.senders.return_token is 'Who prepares the return now; fences what that worker records.';
+comment on column messaging.senders.return_failure is 'Why the last try to purge the provider''s queue failed; return_failures: how many did.';
+comment on column messaging.senders.paced_since_return is 'Paced messages since the return: how far the ramp has come.';
+comment on column messaging.senders.reply_after is 'While the pace is ramped, answers too leave one by one: none before this.';
+
+create table messaging.sightings (
+    id bigint generated always as identity not null,
+    instance_id uuid not null,
+    provider_message_id text not null,
+    provider_queue_id text,
+    source text not null,
+    sent_by text not null,
+    is_waiting boolean default false not null,
+    phone_key text not null,
+    text_key bytea,
+    message_kind text,
+    happened_at timestamp with time zone,
+    seen_at timestamp with time zone not null,
+    constraint sightings_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.whatsapp_instances(id),
+    constraint sightings_once UNIQUE (instance_id, provider_message_id),
+    constraint sightings_pkey PRIMARY KEY (id),
+    constraint sightings_sent_by_known CHECK ((sent_by = ANY (ARRAY['api'::text, 'hand'::text, 'unsaid'::text]))),
+    constraint sightings_source_known CHECK ((source = ANY (ARRAY['outgoing_event'::text, 'provider_queue'::text, 'provider_search'::text])))
+);
+alter table messaging.sightings enable row level security;
+CREATE INDEX sightings_person ON messaging.sightings USING btree (instance_id, phone_key);
+CREATE INDEX sightings_seen ON messaging.sightings USING btree (seen_at);
+-- seen by its owner only
+comment on table messaging.sightings is 'What was seen to leave one of our numbers (or to wait at its provider) under an id that no accepted attempt has: perhaps an unknown of ours. Kept a week.';
+comment on column messaging.sightings.sent_by is 'api: a send over the API, perhaps ours; hand: typed on the phone, never ours; unsaid: the provider does not say.';
+comment on column messaging.sightings.is_waiting is 'It has not left yet: it waits in the provider''s queue.';
+comment on column messaging.sightings.text_key is 'A digest of what it says, never the words; null where the provider does not say.';
+
+create table messaging.sign_up_buckets (
+    bucket text not null,
+    empty_at timestamp with time zone not null,
+    constraint sign_up_buckets_pkey PRIMARY KEY (bucket)
+);
+alter table messaging.sign_up_buckets enable row level security;
+CREATE INDEX sign_up_buckets_empty_at ON messaging.sign_up_buckets USING btree (empty_at);
+-- seen by its owner only
+comment on table messaging.sign_up_buckets is 'How much each phone and each address has asked of start-trial of late, and strangers together. No phone and no address: keyed hashes; gone within a day.';
+comment on column messaging.sign_up_buckets.bucket is 'phone:… or address:… with a keyed hash, or seats: what strangers together took of the pool.';
+comment on column messaging.sign_up_buckets.empty_at is 'When all that was asked has leaked away. An hour ahead: full.';
 
 create table messaging.stripe_events (
     event_id text not null,
@@ -758,6 +955,18 @@ comment on table messaging.turns is 'One row per person whose messages wait for 
 comment on column messaging.turns.ready_at is 'Debounce and lease at once: when the person has been silent long enough, or when the worker''s time is over.';
 comment on column messaging.turns.taken is 'The events handed out with the lease: what its end marks as answered.';
 
+create table messaging.unknown_looks (
+    message_id bigint not null,
+    looked_at timestamp with time zone not null,
+    told_at timestamp with time zone,
+    constraint unknown_looks_message_id_fkey FOREIGN KEY (message_id) REFERENCES messaging.outbox(id),
+    constraint unknown_looks_pkey PRIMARY KEY (message_id)
+);
+alter table messaging.unknown_looks enable row level security;
+-- seen by its owner only
+comment on table messaging.unknown_looks is 'When evidence on an unknown message was last looked for, and when somebody was told of it.';
+comment on column messaging.unknown_looks.told_at is 'When reconcile said it aloud (log, command): a person has to decide. Null: not yet.';
+
 create table public.account_balance_alerts (
     id uuid default gen_random_uuid() not null,
     agency_id uuid not null,
@@ -778,7 +987,7 @@ alter table public.account_balance_alerts enable row level security;
 CREATE INDEX account_balance_alerts_by_client ON public.account_balance_alerts USING btree (client_id);
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.account_balance_alerts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 create policy roleta_sees_own on public.account_balance_alerts as permissive for select to authenticated using ((agency_id = ( SELECT messaging.caller() AS caller)));
-grant all on table public.account_balance_alerts to service_role;
+grant insert, select, update, delete on table public.account_balance_alerts to service_role;
 grant select on table public.account_balance_alerts to authenticated;
 
 create table public.agency_settings (
@@ -789,7 +998,7 @@ create table public.agency_settings (
 );
 alter table public.agency_settings enable row level security;
 create policy roleta_sees_own on public.agency_settings as permissive for select to authenticated using ((agency_id = ( SELECT messaging.caller() AS caller)));
-grant all on table public.agency_settings to service_role;
+grant insert, select, update, delete on table public.agency_settings to service_role;
 grant select on table public.agency_settings to authenticated;
 
 create table public.aura_response_state (
@@ -804,7 +1013,7 @@ create table public.aura_response_state (
 );
 alter table public.aura_response_state enable row level security;
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.aura_response_state FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
-grant all on table public.aura_response_state to service_role;
+grant insert, select, update, delete on table public.aura_response_state to service_role;
 
 create table public.checkins (
     id uuid default gen_random_uuid() not null,
@@ -819,7 +1028,7 @@ create table public.checkins (
 );
 alter table public.checkins enable row level security;
 CREATE INDEX checkins_user_id ON public.checkins USING btree (user_id, created_at);
-grant all on table public.checkins to service_role;
+grant insert, select, update, delete on table public.checkins to service_role;
 
 create table public.client_ad_accounts (
     id uuid default gen_random_uuid() not null,
@@ -834,7 +1043,7 @@ create table public.client_ad_accounts (
 );
 alter table public.client_ad_accounts enable row level security;
 create policy roleta_sees_own on public.client_ad_accounts as permissive for select to authenticated using ((client_id = ANY (( SELECT messaging.own_clients() AS own_clients)::uuid[])));
-grant all on table public.client_ad_accounts to service_role;
+grant insert, select, update, delete on table public.client_ad_accounts to service_role;
 grant select on table public.client_ad_accounts to authenticated;
 
 create table public.client_manager_links (
@@ -852,7 +1061,7 @@ alter table public.client_manager_links enable row level security;
 CREATE INDEX client_manager_links_manager ON public.client_manager_links USING btree (manager_id, client_label);
 CREATE TRIGGER leave_agency AFTER UPDATE OF manager_id ON public.client_manager_links FOR EACH ROW WHEN ((old.manager_id IS DISTINCT FROM new.manager_id)) EXECUTE FUNCTION messaging.leave_agency();
 create policy roleta_sees_own on public.client_manager_links as permissive for select to authenticated using (((( SELECT messaging.caller() AS caller) = manager_id) OR (( SELECT messaging.caller() AS caller) = client_user_id)));
-grant all on table public.client_manager_links to service_role;
+grant insert, select, update, delete on table public.client_manager_links to service_role;
 grant select on table public.client_manager_links to authenticated;
 
 create table public.commitments (
@@ -876,7 +1085,7 @@ alter table public.commitments enable row level security;
 CREATE INDEX commitments_due_date ON public.commitments USING btree (due_date) WHERE ((NOT completed) AND (NOT reminder_sent));
 CREATE INDEX commitments_user_id ON public.commitments USING btree (user_id);
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.commitments FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
-grant all on table public.commitments to service_role;
+grant insert, select, update, delete on table public.commitments to service_role;
 
 create table public.content_journeys (
     id text not null,
@@ -892,7 +1101,7 @@ create table public.content_journeys (
     constraint content_journeys_total_episodes_check CHECK ((total_episodes > 0))
 );
 alter table public.content_journeys enable row level security;
-grant all on table public.content_journeys to service_role;
+grant insert, select, update, delete on table public.content_journeys to service_role;
 
 create table public.conversation_followups (
     id uuid default gen_random_uuid() not null,
@@ -909,7 +1118,7 @@ create table public.conversation_followups (
 );
 alter table public.conversation_followups enable row level security;
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.conversation_followups FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
-grant all on table public.conversation_followups to service_role;
+grant insert, select, update, delete on table public.conversation_followups to service_role;
 
 create table public.daily_metrics (
     id uuid default gen_random_uuid() not null,
@@ -927,7 +1136,7 @@ create table public.daily_metrics (
 );
 alter table public.daily_metrics enable row level security;
 create policy roleta_sees_own on public.daily_metrics as permissive for select to authenticated using ((client_id = ANY (( SELECT messaging.own_clients() AS own_clients)::uuid[])));
-grant all on table public.daily_metrics to service_role;
+grant insert, select, update, delete on table public.daily_metrics to service_role;
 grant select on table public.daily_metrics to authenticated;
 
 create table public.journey_episodes (
@@ -945,7 +1154,7 @@ create table public.journey_episodes (
     constraint journey_episodes_pkey PRIMARY KEY (id)
 );
 alter table public.journey_episodes enable row level security;
-grant all on table public.journey_episodes to service_role;
+grant insert, select, update, delete on table public.journey_episodes to service_role;
 
 create table public.meditation_audios (
     id uuid default gen_random_uuid() not null,
@@ -958,7 +1167,7 @@ create table public.meditation_audios (
     constraint meditation_audios_pkey PRIMARY KEY (id)
 );
 alter table public.meditation_audios enable row level security;
-grant all on table public.meditation_audios to service_role;
+grant insert, select, update, delete on table public.meditation_audios to service_role;
 
 create table public.meditations (
     id text not null,
@@ -972,7 +1181,7 @@ create table public.meditations (
     constraint meditations_pkey PRIMARY KEY (id)
 );
 alter table public.meditations enable row level security;
-grant all on table public.meditations to service_role;
+grant insert, select, update, delete on table public.meditations to service_role;
 
 create table public.messages (
     id uuid default gen_random_uuid() not null,
@@ -985,7 +1194,7 @@ create table public.messages (
 );
 alter table public.messages enable row level security;
 CREATE INDEX messages_user_id ON public.messages USING btree (user_id, created_at);
-grant all on table public.messages to service_role;
+grant insert, select, update, delete on table public.messages to service_role;
 
 create table public.oauth_connections (
     id uuid default gen_random_uuid() not null,
@@ -1001,7 +1210,7 @@ create table public.oauth_connections (
 );
 alter table public.oauth_connections enable row level security;
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.oauth_connections FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
-grant all on table public.oauth_connections to service_role;
+grant insert, select, update, delete on table public.oauth_connections to service_role;
 
 create table public.plan_configs (
     plan text not null,
@@ -1010,7 +1219,7 @@ create table public.plan_configs (
     constraint plan_configs_pkey PRIMARY KEY (plan)
 );
 alter table public.plan_configs enable row level security;
-grant all on table public.plan_configs to service_role;
+grant insert, select, update, delete on table public.plan_configs to service_role;
 
 create table public.profiles (
     id uuid default gen_random_uuid() not null,
@@ -1069,7 +1278,7 @@ CREATE TRIGGER follow_seats_insert AFTER INSERT ON public.profiles REFERENCING N
 CREATE TRIGGER follow_seats_truncate AFTER TRUNCATE ON public.profiles FOR EACH STATEMENT EXECUTE FUNCTION messaging.empty_seats();
 CREATE TRIGGER follow_seats_update AFTER UPDATE ON public.profiles REFERENCING OLD TABLE AS vacated NEW TABLE AS entered FOR EACH STATEMENT EXECUTE FUNCTION messaging.follow_seats();
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.profiles FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
-grant all on table public.profiles to service_role;
+grant insert, select, update, delete on table public.profiles to service_role;
 
 create table public.session_ratings (
     id uuid default gen_random_uuid() not null,
@@ -1083,7 +1292,7 @@ create table public.session_ratings (
 );
 alter table public.session_ratings enable row level security;
 CREATE INDEX session_ratings_session_id ON public.session_ratings USING btree (session_id);
-grant all on table public.session_ratings to service_role;
+grant insert, select, update, delete on table public.session_ratings to service_role;
 
 create table public.sessions (
     id uuid default gen_random_uuid() not null,
@@ -1122,7 +1331,7 @@ CREATE INDEX sessions_user_id ON public.sessions USING btree (user_id, scheduled
 CREATE UNIQUE INDEX sessions_one_open_at_a_time ON public.sessions USING btree (user_id, scheduled_at) WHERE (status = ANY (ARRAY['scheduled'::text, 'in_progress'::text]));
 CREATE TRIGGER forget_reminders BEFORE UPDATE OF scheduled_at ON public.sessions FOR EACH ROW WHEN ((old.scheduled_at IS DISTINCT FROM new.scheduled_at)) EXECUTE FUNCTION messaging.forget_reminders();
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
-grant all on table public.sessions to service_role;
+grant insert, select, update, delete on table public.sessions to service_role;
 
 create table public.user_meditation_history (
     id uuid default gen_random_uuid() not null,
@@ -1135,7 +1344,7 @@ create table public.user_meditation_history (
 );
 alter table public.user_meditation_history enable row level security;
 CREATE INDEX user_meditation_history_user_id ON public.user_meditation_history USING btree (user_id, sent_at);
-grant all on table public.user_meditation_history to service_role;
+grant insert, select, update, delete on table public.user_meditation_history to service_role;
 
 create table public.user_roles (
     id uuid default gen_random_uuid() not null,
@@ -1146,7 +1355,7 @@ create table public.user_roles (
     constraint user_roles_user_id_role_key UNIQUE (user_id, role)
 );
 alter table public.user_roles enable row level security;
-grant all on table public.user_roles to service_role;
+grant insert, select, update, delete on table public.user_roles to service_role;
 
 create table public.weekly_plans (
     id uuid default gen_random_uuid() not null,
@@ -1161,7 +1370,7 @@ create table public.weekly_plans (
 );
 alter table public.weekly_plans enable row level security;
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.weekly_plans FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
-grant all on table public.weekly_plans to service_role;
+grant insert, select, update, delete on table public.weekly_plans to service_role;
 
 create table public.whatsapp_connections (
     id uuid default gen_random_uuid() not null,
@@ -1189,7 +1398,7 @@ CREATE TRIGGER forget_connection AFTER DELETE ON public.whatsapp_connections FOR
 CREATE TRIGGER guard_connection BEFORE INSERT OR UPDATE OF agency_id, whatsapp_instance_id, first_connected_at ON public.whatsapp_connections FOR EACH ROW EXECUTE FUNCTION messaging.guard_connection();
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.whatsapp_connections FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 create policy roleta_sees_own on public.whatsapp_connections as permissive for select to authenticated using (((( SELECT messaging.caller() AS caller) = agency_id) OR (( SELECT messaging.caller() AS caller) = client_id)));
-grant all on table public.whatsapp_connections to service_role;
+grant insert, select, update, delete on table public.whatsapp_connections to service_role;
 grant select on table public.whatsapp_connections to authenticated;
 comment on column public.whatsapp_connections.status is 'pending (never open yet), connected, disconnected. Follows the instance.';
 comment on column public.whatsapp_connections.first_connected_at is 'When it was open for the first time; null: the pairing was never finished, and the agency''s number speaks.';
@@ -1247,17 +1456,6 @@ grant update (zapi_client_token) on table public.whatsapp_instances to service_r
 grant update (max_users) on table public.whatsapp_instances to service_role;
 grant update (status) on table public.whatsapp_instances to service_role;
 grant update (created_at) on table public.whatsapp_instances to service_role;
-grant update (provider) on table public.whatsapp_instances to service_role;
-grant update (agency_id) on table public.whatsapp_instances to service_role;
-grant update (in_pool) on table public.whatsapp_instances to service_role;
-grant update (accepts_new) on table public.whatsapp_instances to service_role;
-grant update (is_default) on table public.whatsapp_instances to service_role;
-grant update (halted_reason) on table public.whatsapp_instances to service_role;
-grant update (halted_at) on table public.whatsapp_instances to service_role;
-grant update (webhook_token_hash) on table public.whatsapp_instances to service_role;
-grant update (previous_webhook_token_hash) on table public.whatsapp_instances to service_role;
-grant update (last_health_check) on table public.whatsapp_instances to service_role;
-grant update (last_disconnected_at) on table public.whatsapp_instances to service_role;
 comment on column public.whatsapp_instances.max_users is 'Seats. Binds the allocation only: an adopted number may already be over it.';
 comment on column public.whatsapp_instances.current_users is 'Profiles bound to this number. Written by the trigger on profiles alone.';
 comment on column public.whatsapp_instances.status is 'active, paused (by a person), banned (by WhatsApp), disconnected (by event or poll).';
@@ -1296,7 +1494,7 @@ alter table public.whatsapp_report_logs enable row level security;
 CREATE INDEX whatsapp_report_logs_client ON public.whatsapp_report_logs USING btree (agency_id, client_id, sent_at);
 CREATE UNIQUE INDEX whatsapp_report_logs_once ON public.whatsapp_report_logs USING btree (agency_id, dedupe_key) WHERE (dedupe_key IS NOT NULL);
 create policy roleta_sees_own on public.whatsapp_report_logs as permissive for select to authenticated using (((( SELECT messaging.caller() AS caller) = agency_id) OR (( SELECT messaging.caller() AS caller) = client_id)));
-grant all on table public.whatsapp_report_logs to service_role;
+grant insert, select, update, delete on table public.whatsapp_report_logs to service_role;
 grant select on table public.whatsapp_report_logs to authenticated;
 comment on column public.whatsapp_report_logs.dedupe_key is 'What could not be enqueued is logged once under the key that its message would have had.';
 
@@ -1328,7 +1526,7 @@ alter table public.whatsapp_report_settings enable row level security;
 CREATE INDEX whatsapp_report_settings_by_client ON public.whatsapp_report_settings USING btree (client_id);
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.whatsapp_report_settings FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 create policy roleta_sees_own on public.whatsapp_report_settings as permissive for select to authenticated using (((( SELECT messaging.caller() AS caller) = agency_id) OR (( SELECT messaging.caller() AS caller) = client_id)));
-grant all on table public.whatsapp_report_settings to service_role;
+grant insert, select, update, delete on table public.whatsapp_report_settings to service_role;
 grant select on table public.whatsapp_report_settings to authenticated;
 comment on column public.whatsapp_report_settings.scheduled_since is 'Since when these times hold: a moment that had passed before is not made up for. Null: always.';
 
@@ -1339,7 +1537,7 @@ create table public.zapi_message_dedup (
     constraint zapi_message_dedup_pkey PRIMARY KEY (message_id)
 );
 alter table public.zapi_message_dedup enable row level security;
-grant all on table public.zapi_message_dedup to service_role;
+grant insert, select, update, delete on table public.zapi_message_dedup to service_role;
 
 create table roleta_migrations.checksums (
     migration text not null,
@@ -1362,7 +1560,7 @@ create table roleta_migrations.created_objects (
 -- seen by its owner only
 comment on table roleta_migrations.created_objects is 'What each migration created (previous is null) or changed (previous holds what was there); drop_created undoes it.';
 
-CREATE OR REPLACE FUNCTION messaging.accept_agency_event(p_instance_id uuid, p_event_key text, p_kind text, p_payload jsonb, p_phone text DEFAULT NULL::text, p_text text DEFAULT NULL::text, p_message_kind text DEFAULT NULL::text, p_happened_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_from_me boolean DEFAULT false, p_command text DEFAULT NULL::text, p_receipt text DEFAULT NULL::text, p_receipt_ids text[] DEFAULT '{}'::text[], p_error text DEFAULT NULL::text, p_lid text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION messaging.accept_agency_event(p_instance_id uuid, p_event_key text, p_kind text, p_payload jsonb, p_phone text DEFAULT NULL::text, p_text text DEFAULT NULL::text, p_message_kind text DEFAULT NULL::text, p_happened_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_from_me boolean DEFAULT false, p_command text DEFAULT NULL::text, p_receipt text DEFAULT NULL::text, p_receipt_ids text[] DEFAULT '{}'::text[], p_error text DEFAULT NULL::text, p_lid text DEFAULT NULL::text, p_sent_by text DEFAULT NULL::text)
  RETURNS TABLE(event_id bigint, is_new boolean, opted text)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1430,14 +1628,18 @@ begin
         end if;
         update messaging.inbound_events as e set command = p_command where e.id = event_id and opted is not null;
     end if;
+    perform messaging.note_sighting(
+        p_instance_id, p_receipt_ids[1], 'outgoing_event', p_sent_by, coalesce(v_phone, p_phone), p_text, p_message_kind,
+        p_happened_at, null
+    );
     return next;
 end
 $function$;
-grant execute on function messaging.accept_agency_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,boolean,text,text,text[],text,text) to service_role;
-comment on function messaging.accept_agency_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,boolean,text,text,text[],text,text) is 'Stores an authentic event of an agency''s number once and applies it: receipts, and stop or start for the whole agency (opted: what that changed).
-Nobody answers what is said there. is_new false: a repeat, which changes nothing.';
+grant execute on function messaging.accept_agency_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,boolean,text,text,text[],text,text,text) to service_role;
+comment on function messaging.accept_agency_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,boolean,text,text,text[],text,text,text) is 'Stores an authentic event of an agency''s number once and applies it: receipts, stop or start for the whole agency (opted: what that changed), what left
+the number (p_sent_by). Nobody answers what is said there. is_new false: a repeat, which changes nothing.';
 
-CREATE OR REPLACE FUNCTION messaging.accept_event(p_instance_id uuid, p_event_key text, p_kind text, p_payload jsonb, p_phone text DEFAULT NULL::text, p_text text DEFAULT NULL::text, p_message_kind text DEFAULT NULL::text, p_happened_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_ignored_reason text DEFAULT NULL::text, p_receipt text DEFAULT NULL::text, p_receipt_ids text[] DEFAULT '{}'::text[], p_error text DEFAULT NULL::text, p_error_class text DEFAULT NULL::text, p_debounce_s double precision DEFAULT 2, p_lid text DEFAULT NULL::text, p_command text DEFAULT NULL::text, p_takeover_s double precision DEFAULT NULL::double precision, p_media_url text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION messaging.accept_event(p_instance_id uuid, p_event_key text, p_kind text, p_payload jsonb, p_phone text DEFAULT NULL::text, p_text text DEFAULT NULL::text, p_message_kind text DEFAULT NULL::text, p_happened_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_ignored_reason text DEFAULT NULL::text, p_receipt text DEFAULT NULL::text, p_receipt_ids text[] DEFAULT '{}'::text[], p_error text DEFAULT NULL::text, p_error_class text DEFAULT NULL::text, p_debounce_s double precision DEFAULT 2, p_lid text DEFAULT NULL::text, p_command text DEFAULT NULL::text, p_takeover_s double precision DEFAULT NULL::double precision, p_media_url text DEFAULT NULL::text, p_sent_by text DEFAULT NULL::text, p_queue_id text DEFAULT NULL::text)
  RETURNS TABLE(event_id bigint, is_new boolean, ignored_reason text)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1578,12 +1780,18 @@ begin
     ) then
         perform messaging.heed_hand(v_agency, v_key, v_person, p_takeover_s);
     end if;
+    -- After the app's rows: who looks for evidence holds none of them.
+    perform messaging.note_sighting(
+        p_instance_id, p_receipt_ids[1], 'outgoing_event', p_sent_by, coalesce(v_phone, p_phone), p_text, p_message_kind,
+        p_happened_at, p_queue_id
+    );
     return next;
 end
 $function$;
-grant execute on function messaging.accept_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,text,text,text[],text,text,double precision,text,text,double precision,text) to service_role;
-comment on function messaging.accept_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,text,text,text[],text,text,double precision,text,text,double precision,text) is 'Stores an authentic event once and applies it in the same transaction: a receipt, a change of connection, a person''s message, or (p_takeover_s) one that
-was typed by hand on our number. p_lid: what else the person of p_phone is called. is_new is false for a repeat, which changes nothing.';
+grant execute on function messaging.accept_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,text,text,text[],text,text,double precision,text,text,double precision,text,text,text) to service_role;
+comment on function messaging.accept_event(uuid,text,text,jsonb,text,text,text,timestamp with time zone,text,text,text[],text,text,double precision,text,text,double precision,text,text,text) is 'Stores an authentic event once and applies it in the same transaction: a receipt, a change of connection, a person''s message, or (p_takeover_s) one that
+was typed by hand on our number. p_lid: what else the person of p_phone is called. p_sent_by: a message left our number, by the api, by hand, or it was
+left unsaid. is_new is false for a repeat, which changes nothing.';
 
 CREATE OR REPLACE FUNCTION messaging.activate_customer(p_profile_id uuid, p_phone text, p_name text, p_email text, p_plan text, p_customer_id text, p_strategy text)
  RETURNS uuid
@@ -2385,6 +2593,44 @@ grant execute on function messaging.begin_connection(uuid) to authenticated;
 comment on function messaging.begin_connection(uuid) is 'none -> pending: the connection of a client (null: of the agency) and its number, made or found again, and a pairing begun. left_over: the
 provider''s side of an earlier connection must be removed first.';
 
+CREATE OR REPLACE FUNCTION messaging.blank(p_table text, p_columns text[], p_key text, p_values anyarray)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_sets text;
+    v_changes text;
+    v_done bigint;
+begin
+    -- An adopted table may lack a column, or a whole table may be missing.
+    select
+        string_agg(format('%I = %s', c.name, c.blank), ', '), string_agg(format('t.%I is distinct from %s', c.name, c.blank), ' or ')
+    into v_sets, v_changes
+    from (
+        select
+            a.attname as name,
+            case
+                when not a.attnotnull then 'null'
+                when a.atttypid in ('jsonb'::regtype, 'json'::regtype) then '''{}'''
+                when format_type(a.atttypid, a.atttypmod) like '%[]' then '''{}'''
+                else ''''''
+            end as blank
+        from pg_catalog.pg_attribute as a
+        where a.attrelid = to_regclass(p_table) and a.attname = any(p_columns) and not a.attisdropped
+    ) as c;
+    if v_sets is null then
+        return 0;
+    end if;
+    execute format('update %s as t set %s where t.%I = any($1) and (%s)', p_table, v_sets, p_key, v_changes) using p_values;
+    get diagnostics v_done = row_count;
+    return v_done;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.blank(text,text[],text,anyarray) is 'Empties these columns, as far as they are there, of the rows whose key is among the values; how many rows had something in them.';
+
 CREATE OR REPLACE FUNCTION messaging.books_this_month(p_user_id uuid, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE sql
@@ -2400,6 +2646,19 @@ AS $function$
 $function$;
 -- executed by its owner only
 comment on function messaging.books_this_month(uuid,timestamp with time zone) is 'Whether a session of this person is still to come in the local month of that moment.';
+
+CREATE OR REPLACE FUNCTION messaging.bucket_name(p_kind text, p_of text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    -- Hashed twice with the key: an outer hash that nobody can go on from.
+    select p_kind || ':' || encode(sha256(k.key || sha256(k.key || convert_to(p_kind || ':' || p_of, 'UTF8'))), 'hex')
+    from messaging.bucket_key as k
+$function$;
+-- executed by its owner only
+comment on function messaging.bucket_name(text,text) is 'The bucket of a phone or an address: a keyed hash, from which neither can be read.';
 
 CREATE OR REPLACE FUNCTION messaging.by_day(p_from timestamp with time zone, p_needs interval, p_time_zone text)
  RETURNS timestamp with time zone
@@ -2442,12 +2701,13 @@ CREATE OR REPLACE FUNCTION messaging.can_send(p_instance_id uuid)
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-    select i.status = 'active' and i.halted_reason is null
+    select i.status = 'active' and i.halted_reason is null and s.return_due_at is null
     from public.whatsapp_instances as i
+    inner join messaging.senders as s on i.id = s.instance_id
     where i.id = p_instance_id
 $function$;
 -- executed by its owner only
-comment on function messaging.can_send(uuid) is 'Whether the number itself is fit to send: active and not halted.';
+comment on function messaging.can_send(uuid) is 'Whether the number itself is fit to send: active, not halted, and its return, if it was down, is prepared.';
 
 CREATE OR REPLACE FUNCTION messaging.cancel(p_by text, p_why text, p_preview boolean DEFAULT true, p_message_id bigint DEFAULT NULL::bigint, p_run_id text DEFAULT NULL::text, p_enqueued_by text DEFAULT NULL::text, p_instance_id uuid DEFAULT NULL::uuid)
  RETURNS TABLE(instance_id uuid, instance_name text, dispatch_state text, messages bigint)
@@ -2701,6 +2961,7 @@ AS $function$
 declare
     v_now timestamptz := messaging.clock();
     v_left integer := p_limit;
+    v_replies integer;
     v_due uuid[];
     v_id uuid;
     v_sender messaging.senders;
@@ -2737,6 +2998,17 @@ begin
         perform messaging.settle_expired(v_id, v_now);
 
         if messaging.can_send(v_id) then
+            v_replies := 20;
+            if messaging.ramp_left(v_sender, v_now) > 0 then
+                -- What waited while the number was down does not leave in a burst.
+                v_replies := case
+                    when v_sender.reply_after <= v_now and not exists (
+                        select from messaging.outbox as o
+                        where o.instance_id = v_id and o.dispatch_state in ('leased', 'sending') and o.lane = 'reply'
+                    ) then 1
+                    else 0
+                end;
+            end if;
             for v_message in
                 select o.* from messaging.outbox as o
                 where
@@ -2746,7 +3018,7 @@ begin
                 order by o.not_before, o.id
                 limit 20
             loop
-                exit when v_left = 0;
+                exit when v_left = 0 or v_replies = 0;
                 v_verdict := messaging.judge(v_message, v_now);
                 if v_verdict.action = 'go' then
                     message_id := v_message.id;
@@ -2754,6 +3026,7 @@ begin
                     lane := v_message.lane;
                     lease_token := messaging.lease_message(v_message.id, v_until, p_worker);
                     v_left := v_left - 1;
+                    v_replies := v_replies - 1;
                     return next;
                 else
                     perform messaging.set_aside(v_message, v_verdict, 'claim');
@@ -2791,7 +3064,8 @@ begin
 end
 $function$;
 grant execute on function messaging.claim(text,integer) to service_role;
-comment on function messaging.claim(text,integer) is 'queued -> leased for up to p_limit messages of numbers that are ready: every due reply (one per person), and one paced message where the slot is due.';
+comment on function messaging.claim(text,integer) is 'queued -> leased for up to p_limit messages of numbers that are ready: every due reply (one per person; while the number''s pace is ramped, one
+of all), and one paced message where the slot is due.';
 
 CREATE OR REPLACE FUNCTION messaging.claim_turn(p_worker text, p_lease_s double precision DEFAULT 60)
  RETURNS TABLE(person_key text, lease_token uuid, profile_id uuid, profile_name text, instance_id uuid, phone text, last_event_id bigint, events jsonb, facts jsonb)
@@ -2968,6 +3242,36 @@ RETURN '00:00:45'::interval;
 -- executed by its owner only
 comment on function messaging.code_life() is 'How long a code can be scanned; an older one is never shown.';
 
+CREATE OR REPLACE FUNCTION messaging.confirm_sent(p_attempt messaging.attempts, p_by text, p_reason text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_message messaging.outbox;
+begin
+    select o.* into v_message from messaging.outbox as o where o.id = p_attempt.message_id for no key update;
+    if v_message.dispatch_state = 'unknown' then
+        perform messaging.move(v_message.id, 'accepted', p_by, p_reason);
+    elsif v_message.dispatch_state in ('queued', 'held', 'leased') then
+        -- It was decided to send it again, and that has not begun: what has arrived is not said twice.
+        if v_message.dispatch_state = 'leased' then
+            perform messaging.move(v_message.id, 'queued', p_by, p_reason);
+        end if;
+        perform messaging.move(v_message.id, 'withdrawn', p_by, p_reason || ': the first attempt was sent, so it does not go again');
+        perform messaging.run_effect(v_message.id);
+        perform messaging.wake(
+            v_message.instance_id,
+            case when v_message.dispatch_state = 'leased' and v_message.lane <> 'reply' then messaging.clock() end
+        );
+    end if;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.confirm_sent(messaging.attempts,text,text) is 'An attempt of which we could not tell was sent: unknown -> accepted; sent again but not begun -> withdrawn, with the effect of an acceptance. Elsewhere
+nothing (the evidence stands). Its sender locked.';
+
 CREATE OR REPLACE FUNCTION messaging.connection_name(p_agency_id uuid, p_client_id uuid)
  RETURNS text
  LANGUAGE sql
@@ -3046,6 +3350,74 @@ AS $function$
 $function$;
 -- executed by its owner only
 comment on function messaging.conversation_situation(uuid,text) is 'session, ended, deep, plan or plain: the first that holds decides how long a conversation rests and how often it is followed up.';
+
+CREATE OR REPLACE FUNCTION messaging.could_be(p_message messaging.outbox, p_sighting messaging.sightings)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+RETURN (((p_message).instance_id = (p_sighting).instance_id) AND ((p_message).phone_key = (p_sighting).phone_key) AND COALESCE(((p_sighting).message_kind = ((p_message).content ->> 'kind'::text)), true) AND COALESCE(((p_sighting).text_key = messaging.text_key(((p_message).content ->> 'text'::text))), true));
+-- executed by its owner only
+comment on function messaging.could_be(messaging.outbox,messaging.sightings) is 'Whether what was seen may be this message: same number, same person, and the same kind and words as far as both are known.';
+
+CREATE OR REPLACE FUNCTION messaging.decide_unknown(p_message_id bigint, p_decision text, p_by text, p_why text DEFAULT NULL::text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz;
+    v_message messaging.outbox;
+    v_reason text;
+begin
+    perform messaging.require(
+        p_decision in ('resend', 'consider_sent', 'drop'), 'a decision is resend, consider_sent or drop'
+    );
+    perform messaging.require(coalesce(btrim(p_by), '') <> '', 'a decision says who decides');
+    perform from messaging.senders as s
+    where s.instance_id = (select o.instance_id from messaging.outbox as o where o.id = p_message_id)
+    for no key update;
+    v_now := messaging.clock();
+    select o.* into v_message
+    from messaging.outbox as o
+    where o.id = p_message_id
+    for no key update;
+    if v_message.id is null then
+        raise exception using errcode = 'WP002', message = 'there is no message with this id';
+    elsif v_message.dispatch_state <> 'unknown' then
+        raise exception using
+            errcode = 'WP004', message = format('message %s is not uncertain any more: it is %s', p_message_id, v_message.dispatch_state);
+    elsif p_decision = 'resend' and messaging.waits_at_provider(p_message_id) then
+        raise exception using
+            errcode = 'WP004', message = 'it waits in the provider''s queue and will go by itself: drop it there, or wait until it has left';
+    end if;
+
+    insert into messaging.decisions (message_id, decision, decided_by, decided_at, why)
+    values (p_message_id, p_decision, btrim(p_by), v_now, nullif(btrim(left(p_why, 500)), ''));
+    v_reason := format('%s decided: %s', btrim(p_by), p_decision) || coalesce(' (' || nullif(btrim(left(p_why, 200)), '') || ')', '');
+
+    if p_decision = 'resend' then
+        -- The same person on the same number. Who asks for it now means now: it gets the whole time that its purpose has. The rules for writing to
+        -- this person hold as for any other message.
+        update messaging.outbox as o
+        set
+            not_before = v_now,
+            expires_at = greatest(o.expires_at, v_now + p.expires_after)
+        from messaging.purposes as p
+        where o.id = p_message_id and p.purpose = o.purpose;
+    end if;
+    perform messaging.move(
+        p_message_id,
+        case p_decision when 'resend' then 'queued' when 'consider_sent' then 'accepted' else 'withdrawn' end,
+        'decide_unknown', v_reason
+    );
+    perform messaging.wake(v_message.instance_id);
+    return (select o.dispatch_state from messaging.outbox as o where o.id = p_message_id);
+end
+$function$;
+grant execute on function messaging.decide_unknown(bigint,text,text,text) to service_role;
+comment on function messaging.decide_unknown(bigint,text,text,text) is 'unknown -> queued (resend: one new attempt, same number, same person), accepted (consider_sent, with its effect) or withdrawn (drop), and the decision as a
+row. WP002: no such message; WP004: it is not unknown any more, or to be resent while the provider still has it. Returns where it stands now.';
 
 CREATE OR REPLACE FUNCTION messaging.default_instance()
  RETURNS uuid
@@ -4221,6 +4593,271 @@ grant execute on function messaging.enqueue_many(jsonb) to service_role;
 comment on function messaging.enqueue_many(jsonb) is 'nothing -> queued (draft where a text is to be composed) for up to 1,000 messages, answered in their order. A dedupe_key that exists
 gives the earlier message; same_request: whether it asked the same.';
 
+CREATE OR REPLACE FUNCTION messaging.erase_messages(p_phone text, p_by text, p_why text DEFAULT NULL::text)
+ RETURNS TABLE(erasure_id bigint, erased jsonb, in_flight bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_now timestamptz;
+    v_key text := messaging.phone_key(p_phone);
+    v_forms text := array_to_string(messaging.phone_forms(p_phone), '|');
+    v_profiles uuid[];
+    v_lids text[];
+    v_needles text := messaging.needles(p_phone);
+    v_mark text;
+    v_messages bigint[];
+    v_events bigint[];
+    v_waiting bigint[];
+    v_message bigint;
+begin
+    perform messaging.require(v_key ~ '^[0-9]{8,15}$', 'a person is erased by a phone of 8 to 15 digits');
+    perform messaging.require(coalesce(p_by, '') <> '', 'an erasure says by whom');
+    if exists (select from public.whatsapp_instances as i where messaging.phone_key(i.phone_number) = v_key) then
+        raise exception using errcode = 'WP004', message = 'this is a number of ours, not a person';
+    end if;
+
+    -- The person first, as at the door; then the turn, the events, senders, outbox. App rows are erase_profile's: another transaction.
+    perform pg_advisory_xact_lock(hashtextextended('roleta.person.' || t.tenant || ':' || v_key, 0))
+    from (
+        select coalesce(i.agency_id::text, 'house') as tenant from public.whatsapp_instances as i
+        union
+        select 'house'
+        order by tenant
+    ) as t;
+    v_now := messaging.clock();
+    v_lids := array(select l.lid from messaging.person_lids as l where l.phone_key = v_key);
+    v_profiles := array(
+        select p.id from public.profiles as p where messaging.phone_key(p.phone) = v_key and messaging.phone_key(p.phone) <> ''
+    );
+    delete from messaging.turns as t where split_part(t.person_key, ':', 2) = v_key;
+    v_events := array(
+        select e.id from messaging.inbound_events as e
+        where messaging.phone_key(e.phone) = v_key or e.phone = any(v_lids) or e.payload::text ~ v_needles
+        order by e.id
+        for no key update
+    );
+    v_messages := array(
+        select o.id from messaging.outbox as o
+        where o.phone_key = v_key or (o.profile_id = any(v_profiles) and o.phone not like 'erased:%')
+        order by o.id
+    );
+    perform from messaging.senders as s
+    where s.instance_id in (select o.instance_id from messaging.outbox as o where o.id = any(v_messages))
+    order by s.instance_id
+    for no key update;
+
+    -- What waits goes first; then what waited for it to be settled.
+    v_waiting := messaging.withdraw_messages(v_messages, p_by, 'the person was erased');
+    for v_message in
+        select o.id from messaging.outbox as o where o.id = any(v_messages) and o.dispatch_state = 'unknown' order by o.id
+    loop
+        perform messaging.move(v_message, 'withdrawn', p_by, 'the person was erased');
+        v_waiting := v_waiting || v_message;
+    end loop;
+    -- What is being sent this moment has its words from us already, and may come back to the queue: it is for the next call.
+    select count(*) into in_flight from messaging.outbox as o where o.id = any(v_messages) and o.dispatch_state = 'sending';
+    v_messages := array(
+        select o.id from messaging.outbox as o where o.id = any(v_messages) and o.dispatch_state <> 'sending'
+        order by o.id
+        for no key update
+    );
+    erased := jsonb_build_object('messages', cardinality(v_messages), 'withdrawn', cardinality(v_waiting), 'events', cardinality(v_events));
+    if v_messages = '{}' and v_events = '{}' and v_lids = '{}' and v_profiles = '{}' then
+        return next;
+        return;
+    end if;
+    insert into messaging.erasures (erased_at, erased_by, why, erased) values (v_now, p_by, p_why, erased) returning id into erasure_id;
+    v_mark := 'erased:' || erasure_id;
+
+    update messaging.outbox as o
+    set
+        phone = v_mark, phone_key = v_mark, content = messaging.removed_content(o.content, 'erased'),
+        facts = regexp_replace(messaging.kept_facts(o.facts)::text, v_forms, v_mark, 'g')::jsonb,
+        text_removed_at = coalesce(o.text_removed_at, v_now), delivery_error = null,
+        -- Of the text and the phone nothing can be found out any more by trying; a repeat of the request is told that it differs.
+        request_hash = sha256(convert_to(v_mark, 'UTF8')),
+        dedupe_key = case when o.dedupe_key ~ v_forms then v_mark || ':' || o.id else o.dedupe_key end,
+        subject_id = regexp_replace(o.subject_id, v_forms, v_mark, 'g'), run_id = regexp_replace(o.run_id, v_forms, v_mark, 'g'),
+        reason = regexp_replace(o.reason, v_forms, v_mark, 'g')
+    where o.id = any(v_messages);
+    update messaging.attempts as a set detail = null where a.message_id = any(v_messages) and a.detail is not null;
+    update messaging.receipts as r set error = null where r.message_id = any(v_messages) and r.error is not null;
+    update messaging.history as h
+    set reason = regexp_replace(h.reason, v_forms, v_mark, 'g')
+    where h.message_id = any(v_messages) and h.reason ~ v_forms;
+    -- What the app could not take will not be tried again.
+    with given_up as (
+        select f.id from messaging.failed_effects as f
+        where f.message_id = any(v_messages) and (f.succeeded_at is null or f.error ~ v_forms)
+        for no key update skip locked
+    )
+    update messaging.failed_effects as f
+    set error = 'given up: the person was erased', succeeded_at = coalesce(f.succeeded_at, v_now)
+    from given_up
+    where given_up.id = f.id;
+    -- What was seen and decided about them stays; what was noted of it may hold a word or a phone.
+    perform messaging.blank('messaging.evidence', array['detail'], 'message_id', v_messages);
+    perform messaging.blank('messaging.decisions', array['why'], 'message_id', v_messages);
+
+    update messaging.inbound_events as e
+    set
+        payload = jsonb_build_object('removed', 'erased'), text = null, media_url = null,
+        raw_removed_at = coalesce(e.raw_removed_at, v_now), text_removed_at = coalesce(e.text_removed_at, v_now),
+        processed_at = coalesce(e.processed_at, v_now), person_key = null,
+        phone = case when messaging.phone_key(e.phone) = v_key or e.phone = any(v_lids) then v_mark else e.phone end
+    where e.id = any(v_events);
+    delete from messaging.person_lids as l where l.phone_key = v_key;
+    delete from messaging.takeovers as t where t.phone_key = v_key;
+    -- A stop in force keeps the key, and nothing else: the rules look it up by that. An old one is history.
+    update messaging.opt_outs as x
+    set word = null, phone_key = case when x.opted_in_at is null then x.phone_key else v_mark end
+    where x.phone_key = v_key and (x.word is not null or x.opted_in_at is not null);
+    return next;
+end
+$function$;
+grant execute on function messaging.erase_messages(text,text,text) to service_role;
+comment on function messaging.erase_messages(text,text,text) is 'A person is erased, the first half: what waits or is unknown is withdrawn; texts, raw events, phone and LIDs go from messages and events; a stop in force
+stays. in_flight: so many are being sent this moment, ask again. erasure_id null: there was nothing. Safe to repeat.';
+
+CREATE OR REPLACE FUNCTION messaging.erase_preview(p_phone text)
+ RETURNS TABLE(what text, found bigint)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    with person as (
+        select
+            messaging.phone_key(p_phone) as key,
+            messaging.needles(p_phone) as needles,
+            array(select l.lid from messaging.person_lids as l where l.phone_key = messaging.phone_key(p_phone)) as lids,
+            array(
+                select p.id from public.profiles as p
+                where messaging.phone_key(p.phone) = messaging.phone_key(p_phone) and messaging.phone_key(p.phone) <> ''
+            ) as profiles
+    )
+
+    select w.what, w.found
+    from person as x
+    cross join lateral (
+        values
+        ('messages', (
+            select count(*) from messaging.outbox as o
+            where o.phone_key = x.key or (o.profile_id = any(x.profiles) and o.phone not like 'erased:%')
+        )),
+        ('events', (
+            select count(*) from messaging.inbound_events as e
+            where messaging.phone_key(e.phone) = x.key or e.phone = any(x.lids) or e.payload::text ~ x.needles
+        )),
+        ('profiles', cardinality(x.profiles)::bigint),
+        ('lids', cardinality(x.lids)::bigint),
+        ('stops kept', (select count(*) from messaging.opt_outs as s where s.phone_key = x.key and s.opted_in_at is null))
+    ) as w (what, found)
+    where x.key ~ '^[0-9]{8,15}$'
+$function$;
+grant execute on function messaging.erase_preview(text) to service_role;
+comment on function messaging.erase_preview(text) is 'What erase_messages and erase_profile would find of a phone in any form. A stop in force is kept: it is what keeps us from writing again.';
+
+CREATE OR REPLACE FUNCTION messaging.erase_profile(p_phone text, p_erasure_id bigint)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_key text := messaging.phone_key(p_phone);
+    v_profiles uuid[];
+    v_people uuid[];
+    v_table text;
+    v_columns text[];
+    v_rows bigint;
+    v_erased jsonb := '{}';
+    v_phone_may_be_null boolean;
+begin
+    perform messaging.require(v_key ~ '^[0-9]{8,15}$', 'a person is erased by a phone of 8 to 15 digits');
+    v_profiles := array(
+        select p.id from public.profiles as p
+        where messaging.phone_key(p.phone) = v_key and messaging.phone_key(p.phone) <> ''
+        order by p.id
+        for no key update
+    );
+    v_people := array(select p.user_id from public.profiles as p where p.id = any(v_profiles));
+    select not a.attnotnull into v_phone_may_be_null
+    from pg_catalog.pg_attribute as a
+    where a.attrelid = 'public.profiles'::regclass and a.attname = 'phone';
+
+    for v_table, v_columns in values
+    ('public.messages', array['content']),
+    ('public.checkins', array['notes']),
+    ('public.weekly_plans', array['goals', 'reflections']),
+    ('public.commitments', array['title', 'description']),
+    ('public.sessions', array['focus_topic', 'session_summary', 'key_insights', 'commitments']),
+    ('public.conversation_followups', array['conversation_context']),
+    ('public.aura_response_state', array['pending_content', 'pending_context', 'last_user_message_id']),
+    ('public.user_meditation_history', array['context'])
+    loop
+        v_rows := messaging.blank(v_table, v_columns, 'user_id', v_people);
+        v_erased := v_erased || jsonb_build_object(v_table, v_rows);
+    end loop;
+    update public.zapi_message_dedup as d set phone = null where messaging.phone_key(d.phone) = v_key;
+    v_rows := messaging.blank(
+        'public.profiles',
+        array[
+            'name', 'email', 'therapy_experience', 'main_challenges', 'expectations', 'preferred_support_style', 'primary_topic',
+            'preferred_session_time', 'stripe_customer_id'
+        ],
+        'id', v_profiles
+    );
+    -- Without a phone nobody can be written to, as canceled nobody is chosen, and the seat is free again (by trigger).
+    update public.profiles as p
+    set
+        phone = case when not v_phone_may_be_null then 'erased@' || p.id end, status = 'canceled',
+        canceled_at = coalesce(p.canceled_at, messaging.clock()), whatsapp_instance_id = null
+    where p.id = any(v_profiles);
+    get diagnostics v_rows = row_count;
+    v_erased := v_erased || jsonb_build_object('public.profiles', v_rows);
+    -- A later event of the subscription finds nobody.
+    update messaging.stripe_events as s set profile_id = null where s.profile_id = any(v_profiles);
+    -- What agencies send to the phone: nobody is written to that was not entered again.
+    update public.whatsapp_report_settings as r
+    set phone_number = null, is_active = false
+    where messaging.phone_key(r.phone_number) = v_key;
+    get diagnostics v_rows = row_count;
+    v_erased := v_erased || jsonb_build_object('public.whatsapp_report_settings', v_rows);
+    update public.account_balance_alerts as b
+    set recipient_phone = null, is_active = false
+    where messaging.phone_key(b.recipient_phone) = v_key;
+    get diagnostics v_rows = row_count;
+    v_erased := v_erased || jsonb_build_object('public.account_balance_alerts', v_rows);
+    update messaging.erasures as e set erased = e.erased || v_erased where e.id = p_erasure_id;
+    return v_erased;
+end
+$function$;
+grant execute on function messaging.erase_profile(text,bigint) to service_role;
+comment on function messaging.erase_profile(text,bigint) is 'A person is erased, the second half: the words in the app''s tables, name, phone and e-mail of the profile, which stays without a number as canceled; what
+agencies send to the phone is switched off. The counts join the erasure''s. Safe to repeat.';
+
+CREATE OR REPLACE FUNCTION messaging.evidence_of(p_message_id bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select coalesce(
+        jsonb_agg(
+            jsonb_build_object(
+                'source', e.source, 'says', e.says, 'happened_at', e.happened_at, 'seen_at', e.seen_at, 'detail', e.detail
+            ) order by e.id
+        ), '[]'
+    )
+    from messaging.evidence as e
+    where e.message_id = p_message_id
+$function$;
+-- executed by its owner only
+comment on function messaging.evidence_of(bigint) is 'All evidence on a message as a JSON array, oldest first.';
+
 CREATE OR REPLACE FUNCTION messaging.expected_times(p_people jsonb)
  RETURNS TABLE(place integer, instance_name text, expected_at timestamp with time zone)
  LANGUAGE plpgsql
@@ -4260,13 +4897,18 @@ begin
         select
             a.*,
             n.slot,
-            make_interval(secs => n.gap_s * (
-                case when a.lane = 'bulk' then n.paced else n.timed end
-                -- Of those asked about: what overtakes first, then their own order.
-                + row_number() over (partition by a.instance_id order by a.lane = 'bulk', a.ordinality) - 1
-            )) as needs
+            n.gap_s,
+            case when a.lane = 'bulk' then n.paced else n.timed end
+            -- Of those asked about: what overtakes first, then their own order.
+            + row_number() over (partition by a.instance_id order by a.lane = 'bulk', a.ordinality) - 1 as gaps
         from asked as a
         left join numbers as n on a.instance_id = n.instance_id
+    ), foreseen as (
+        select
+            h.*,
+            make_interval(secs => h.gap_s * h.gaps + messaging.ramp_extra_s(s, h.gaps, h.slot)) as needs
+        from ahead as h
+        left join messaging.senders as s on h.instance_id = s.instance_id
     )
 
     select
@@ -4277,7 +4919,7 @@ begin
             when h.quiet_hours then messaging.by_day(h.slot, h.needs, h.time_zone)
             else h.slot + h.needs
         end
-    from ahead as h
+    from foreseen as h
     left join public.whatsapp_instances as i on h.instance_id = i.id
     order by h.ordinality;
 end
@@ -4385,7 +5027,15 @@ begin
     v_because := case
         when v_message.dispatch_state in ('accepted', 'rejected', 'expired', 'withdrawn') then v_message.reason
         when v_message.dispatch_state = 'unknown'
-            then 'we cannot tell whether it was sent; it is never sent again by itself'
+            then 'we cannot tell whether it was sent' || case
+                when messaging.waits_at_provider(p_message_id) then ': it waits in the provider''s queue'
+                when messaging.presumed(p_message_id) = 'not_sent' then ', presumably not'
+                else ''
+            end || case v_message.on_unknown
+                when 'drop' then '; without further evidence it is let go at its end'
+                when 'resend_once' then '; after recorded silence it is sent again, once'
+                else '; it is never sent again by itself: a person decides'
+            end
         when v_message.dispatch_state = 'sending' then 'it is at the provider now'
         when v_message.dispatch_state = 'leased' then 'a worker has taken it and is about to begin'
         when v_control.paused_at is not null
@@ -4434,6 +5084,14 @@ begin
             ) order by r.id)
             from messaging.receipts as r
             where r.message_id = p_message_id
+        ),
+        'evidence', messaging.evidence_of(p_message_id),
+        'decisions', (
+            select jsonb_agg(jsonb_build_object(
+                'at', d.decided_at, 'decision', d.decision, 'by', d.decided_by, 'why', d.why
+            ) order by d.id)
+            from messaging.decisions as d
+            where d.message_id = p_message_id
         )
     );
 end
@@ -4475,6 +5133,37 @@ AS $function$
 $function$;
 -- executed by its owner only
 comment on function messaging.fallback_to_words(bigint) is 'on_rejected: what was spoken and refused goes to be read, on the same number, in the same transaction (functions 2.2, 2.3).';
+
+CREATE OR REPLACE FUNCTION messaging.fill_bucket(p_bucket text, p_per_hour numeric)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+    v_drop interval := make_interval(secs => (3600 / greatest(p_per_hour, 1))::double precision);
+    v_full timestamptz := v_now + interval '1 hour';
+    v_empty_at timestamptz;
+begin
+    -- Whoever calls in vain is told so from a read: a flood of refusals writes nothing and waits for nobody.
+    select b.empty_at into v_empty_at from messaging.sign_up_buckets as b where b.bucket = p_bucket;
+    if v_empty_at is null or v_empty_at + v_drop <= v_full then
+        insert into messaging.sign_up_buckets as b (bucket, empty_at)
+        values (p_bucket, v_now + v_drop)
+        on conflict (bucket) do update
+        set empty_at = greatest(b.empty_at, v_now) + v_drop
+        where greatest(b.empty_at, v_now) + v_drop <= v_full;
+        if found then
+            return null;
+        end if;
+        select b.empty_at into v_empty_at from messaging.sign_up_buckets as b where b.bucket = p_bucket;
+    end if;
+    return greatest(1, ceil(extract(epoch from v_empty_at + v_drop - v_full)))::integer;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.fill_bucket(text,numeric) is 'Null: there was room in the bucket, and one more is in it. Else how many seconds until there is room; nothing is written then.';
 
 CREATE OR REPLACE FUNCTION messaging.find_profile(p_phone text)
  RETURNS uuid
@@ -4542,6 +5231,63 @@ $function$;
 grant execute on function messaging.finish_draft(bigint,uuid,text,text,jsonb,text,text) to service_role;
 comment on function messaging.finish_draft(bigint,uuid,text,text,jsonb,text,text) is 'draft -> queued with the composed text (null: the fixed one stands), spoken where it comes with an audio, or -> withdrawn. False, and nothing done, when the
 draft is another''s or no draft now.';
+
+CREATE OR REPLACE FUNCTION messaging.finish_return(p_instance_id uuid, p_token uuid, p_found integer DEFAULT NULL::integer, p_failure text DEFAULT NULL::text, p_by text DEFAULT 'a worker'::text)
+ RETURNS TABLE(return_state text, thinned_out integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz;
+    v_sender messaging.senders;
+    v_is_down boolean;
+begin
+    select s.* into v_sender
+    from messaging.senders as s
+    where s.instance_id = p_instance_id and s.return_token = p_token
+    for no key update;
+    if not found then
+        -- It went down or came back once more, or took longer than its lease: what was purged then says nothing of now.
+        return query select 'not_held'::text, 0;
+        return;
+    end if;
+    v_now := messaging.clock();
+    v_is_down := v_sender.down_since is not null;
+    if p_failure is not null then
+        update messaging.senders as s
+        set
+            return_token = null, return_failures = s.return_failures + 1, return_failure = left(p_failure, 200),
+            return_due_at = v_now + case when v_is_down then interval '10 minutes' else make_interval(secs => least(5 * 2 ^ s.return_failures, 60)) end
+        where s.instance_id = p_instance_id;
+        return query select 'failed'::text, 0;
+        return;
+    end if;
+
+    update messaging.purged as p set purged_at = v_now where p.instance_id = p_instance_id and p.return_token = p_token;
+    if p_found > 0 then
+        insert into messaging.instance_history (instance_id, happened_at, changed_by, change)
+        values (p_instance_id, v_now, p_by, format('purged the provider''s queue of %s messages', p_found));
+    end if;
+    update messaging.senders as s
+    set
+        return_due_at = null, return_token = null, return_failures = 0, return_failure = null,
+        -- The ramp begins when the number may speak.
+        returned_at = case when v_is_down then s.returned_at else v_now end, reply_after = case when v_is_down then s.reply_after else v_now end
+    where s.instance_id = p_instance_id;
+    if v_is_down then
+        return query select 'down'::text, 0;
+        return;
+    end if;
+    thinned_out := messaging.thin_out(p_instance_id, v_now);
+    perform messaging.wake(p_instance_id);
+    return_state := 'returned';
+    return next;
+end
+$function$;
+grant execute on function messaging.finish_return(uuid,uuid,integer,text,text) to service_role;
+comment on function messaging.finish_return(uuid,uuid,integer,text,text) is 'The end of a return''s preparation: the number may send again, its queue thinned out, its pace ramped; down: only its provider''s queue was
+purged; failed: it stays silent and is tried again; not_held: not this worker''s any more. p_found: how many stood in the provider''s queue.';
 
 CREATE OR REPLACE FUNCTION messaging.finish_run(p_function text, p_slot timestamp with time zone, p_token uuid, p_answer jsonb DEFAULT NULL::jsonb, p_error text DEFAULT NULL::text)
  RETURNS boolean
@@ -4691,14 +5437,24 @@ declare
     v_now timestamptz := p_attempt.ended_at;
     v_sender messaging.senders;
     v_head timestamptz;
+    v_factor numeric;
     v_gap numeric;
     v_cap timestamptz;
 begin
     select s.* into v_sender from messaging.senders as s where s.instance_id = p_attempt.instance_id;
+    v_factor := messaging.gap_factor(v_sender, v_now);
 
     if p_attempt.lane <> 'reply' then
-        v_gap := v_sender.gap_min_s + random()::numeric * (v_sender.gap_max_s - v_sender.gap_min_s);
-        update messaging.attempts as a set gap_s = v_gap, gap_min_s = v_sender.gap_min_s where a.id = p_attempt.id;
+        v_gap := v_factor * (v_sender.gap_min_s + random()::numeric * (v_sender.gap_max_s - v_sender.gap_min_s));
+        update messaging.attempts as a
+        set gap_s = v_gap, gap_min_s = v_sender.gap_min_s, gap_factor = v_factor
+        where a.id = p_attempt.id;
+        -- What did not leave brings the ramp no further.
+        if messaging.ramp_left(v_sender, v_now) > 0 and p_attempt.outcome <> 'not_sent' then
+            update messaging.senders as s
+            set paced_since_return = s.paced_since_return + 1
+            where s.instance_id = p_attempt.instance_id;
+        end if;
         v_gap := greatest(v_gap, coalesce(p_retry_after_s, 0));
         perform messaging.wake(
             p_attempt.instance_id,
@@ -4708,6 +5464,11 @@ begin
         return;
     end if;
 
+    if messaging.ramp_left(v_sender, v_now) > 0 then
+        update messaging.senders as s
+        set reply_after = v_now + make_interval(secs => v_sender.reply_gap_s::double precision)
+        where s.instance_id = p_attempt.instance_id;
+    end if;
     -- A reply did not wait for the slot; it pushes it a little, and all replies together only so far beyond the
     -- moment at which the waiting paced message was due.
     select least(
@@ -4741,7 +5502,7 @@ begin
 end
 $function$;
 -- executed by its owner only
-comment on function messaging.follow_attempt(messaging.attempts,numeric) is 'Moves the slot after an attempt has ended: a paced one by a gap drawn now, a reply by a little within its bound.';
+comment on function messaging.follow_attempt(messaging.attempts,numeric) is 'Moves the slot after an attempt has ended: a paced one by a gap drawn now, wider after a return; a reply by a little within its bound.';
 
 CREATE OR REPLACE FUNCTION messaging.follow_channel()
  RETURNS trigger
@@ -4777,26 +5538,49 @@ CREATE OR REPLACE FUNCTION messaging.follow_fitness()
  SET search_path TO ''
 AS $function$
 declare
-    v_id uuid;
+    v_now timestamptz;
+    v_number record;
 begin
     -- By statement and in id order: one that changes many numbers locks their senders as everybody else does.
-    for v_id in
-        select a.id
+    for v_number in
+        select
+            a.id,
+            a.provider,
+            a.status,
+            b.status = 'active' and b.halted_reason is null as was_fit,
+            a.status = 'active' and a.halted_reason is null as is_fit
         from after_change as a
         inner join before_change as b on a.id = b.id
         where (a.status, a.halted_reason) is distinct from (b.status, b.halted_reason)
         order by a.id
     loop
         perform from messaging.senders as s
-        where s.instance_id = v_id
+        where s.instance_id = v_number.id
         for no key update;
-        perform messaging.wake(v_id);
+        v_now := messaging.clock();
+        if v_number.was_fit and not v_number.is_fit then
+            -- What the provider holds for a phone that is gone would leave all at once when it is back, before we know of it. Who only pauses a
+            -- number lets what is in flight end.
+            update messaging.senders as s
+            set
+                down_since = v_now, return_token = null, return_failures = 0, return_failure = null,
+                return_due_at = case when v_number.provider = 'zapi' and v_number.status <> 'paused' then v_now end
+            where s.instance_id = v_number.id;
+        elsif v_number.is_fit and not v_number.was_fit then
+            -- A client's number that opens for the first time has not been away.
+            update messaging.senders as s
+            set
+                down_since = null, return_token = null, return_failures = 0, return_failure = null,
+                returned_at = v_now, return_due_at = v_now, paced_since_return = 0, reply_after = v_now
+            where s.instance_id = v_number.id and (s.down_since is not null or v_number.provider = 'zapi');
+        end if;
+        perform messaging.wake(v_number.id);
     end loop;
     return null;
 end
 $function$;
 -- executed by its owner only
-comment on function messaging.follow_fitness() is 'Trigger on whatsapp_instances: a number that stops or resumes is put to sleep or woken at once.';
+comment on function messaging.follow_fitness() is 'Trigger on whatsapp_instances: a number that stops is put to sleep at once; one that resumes waits until its return is prepared.';
 
 CREATE OR REPLACE FUNCTION messaging.follow_instances()
  RETURNS trigger
@@ -4882,6 +5666,7 @@ CREATE OR REPLACE FUNCTION messaging.forecast(p_message_id bigint)
 AS $function$
 declare
     v_message messaging.outbox;
+    v_sender messaging.senders;
     v_slot timestamptz;
     v_gap double precision;
     v_from timestamptz;
@@ -4894,51 +5679,65 @@ begin
         or (select c.paused_at is not null from messaging.control as c)
     then
         return null;
-    elsif v_message.lane = 'reply' then
-        return greatest(v_message.not_before, messaging.clock());
+    end if;
+    select s.* into v_sender from messaging.senders as s where s.instance_id = v_message.instance_id;
+    if v_message.lane = 'reply' then
+        if messaging.ramp_left(v_sender, messaging.clock()) = 0 then
+            return greatest(v_message.not_before, messaging.clock());
+        end if;
+        return greatest(v_message.not_before, v_sender.reply_after, messaging.clock()) + (
+            select make_interval(secs => (count(*) * v_sender.reply_gap_s)::double precision)
+            from messaging.outbox as o
+            where
+                o.instance_id = v_message.instance_id and o.lane = 'reply' and o.dispatch_state = 'queued'
+                and (o.not_before, o.id) < (v_message.not_before, v_message.id)
+        );
     end if;
 
-    select greatest(s.next_send_at, messaging.clock()) into v_slot
-    from messaging.senders as s
-    where s.instance_id = v_message.instance_id;
+    v_slot := greatest(v_sender.next_send_at, messaging.clock());
     v_gap := messaging.mean_gap_s(v_message.instance_id);
 
     -- Of all that goes before it, and itself: whoever starts last, with a gap for each one behind it.
     select
-        a.starts_at,
-        make_interval(secs => v_gap * (count(*) over () - a.place))
+        b.starts_at,
+        make_interval(secs => b.needs_s)
     into v_from, v_needs
     from (
         select
-            greatest(q.not_before, v_slot) as starts_at,
-            row_number() over (order by q.not_before, q.id = v_message.id, q.id) as place
-        -- Drafts are composed before their turn comes, so they stand in the queue already.
+            a.starts_at,
+            v_gap * a.behind + messaging.ramp_extra_s(v_sender, a.behind, a.starts_at) as needs_s
         from (
             select
-                o.id,
-                o.lane,
-                o.not_before
-            from messaging.outbox as o
-            where o.instance_id = v_message.instance_id and o.dispatch_state = 'queued'
-            union all
-            select
-                o.id,
-                o.lane,
-                o.not_before
-            from messaging.outbox as o
-            where o.instance_id = v_message.instance_id and o.dispatch_state = 'draft'
-        ) as q
-        where
-            (
-                q.id = v_message.id
-                or (
-                    q.lane = 'timed' and v_message.lane = 'bulk'
-                    and q.not_before <= greatest(v_message.not_before, v_slot)
+                greatest(q.not_before, v_slot) as starts_at,
+                count(*) over () - row_number() over (order by q.not_before, q.id = v_message.id, q.id) as behind
+            -- Drafts are composed before their turn comes, so they stand in the queue already.
+            from (
+                select
+                    o.id,
+                    o.lane,
+                    o.not_before
+                from messaging.outbox as o
+                where o.instance_id = v_message.instance_id and o.dispatch_state = 'queued'
+                union all
+                select
+                    o.id,
+                    o.lane,
+                    o.not_before
+                from messaging.outbox as o
+                where o.instance_id = v_message.instance_id and o.dispatch_state = 'draft'
+            ) as q
+            where
+                (
+                    q.id = v_message.id
+                    or (
+                        q.lane = 'timed' and v_message.lane = 'bulk'
+                        and q.not_before <= greatest(v_message.not_before, v_slot)
+                    )
+                    or (q.lane = v_message.lane and (q.not_before, q.id) < (v_message.not_before, v_message.id))
                 )
-                or (q.lane = v_message.lane and (q.not_before, q.id) < (v_message.not_before, v_message.id))
-            )
-    ) as a
-    order by a.starts_at + make_interval(secs => v_gap * (count(*) over () - a.place)) desc
+        ) as a
+    ) as b
+    order by b.starts_at + make_interval(secs => b.needs_s) desc
     limit 1;
 
     if (select p.quiet_hours from messaging.purposes as p where p.purpose = v_message.purpose) then
@@ -4948,8 +5747,98 @@ begin
 end
 $function$;
 grant execute on function messaging.forecast(bigint) to service_role;
-comment on function messaging.forecast(bigint) is 'When a queued message or a draft should leave: the slot, what goes before it and when that may, a mean gap for each, and its nights.
-Null when only a person or the provider can say.';
+comment on function messaging.forecast(bigint) is 'When a queued message or a draft should leave: the slot, what goes before it and when that may, a mean gap for each, wider after a return, and
+its nights. Null when only a person or the provider can say.';
+
+CREATE OR REPLACE FUNCTION messaging.forget(p_what text, p_keep_days integer, p_limit integer DEFAULT 500)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+    v_before timestamptz;
+    v_why text := format('kept for %s days', p_keep_days);
+    v_done integer;
+begin
+    perform messaging.require(p_what in ('texts', 'event_texts', 'raw_events'), 'what is forgotten is texts, event_texts or raw_events');
+    perform messaging.require(p_keep_days between 1 and 36500, 'what is forgotten was kept for a day at least');
+    perform messaging.require(p_limit between 1 and 10000, 'a batch is 1 to 10000 rows');
+    v_before := v_now - make_interval(days => p_keep_days);
+    -- Nothing waits for these locks and they wait for nobody: a row that is busy is for the next batch. No state is touched, so no sender is.
+    if p_what = 'texts' then
+        with old as (
+            select o.id from messaging.outbox as o
+            where
+                o.text_removed_at is null and o.dispatch_state in ('accepted', 'rejected', 'expired', 'withdrawn')
+                and o.changed_at < v_before
+                -- What the app could not take yet is still to be read.
+                and not exists (select from messaging.failed_effects as f where f.message_id = o.id and f.succeeded_at is null)
+            order by o.changed_at
+            limit p_limit
+            for no key update skip locked
+        )
+        update messaging.outbox as o
+        set content = messaging.removed_content(o.content, v_why), facts = messaging.kept_facts(o.facts), text_removed_at = v_now
+        from old
+        where old.id = o.id;
+    elsif p_what = 'event_texts' then
+        with old as (
+            select e.id from messaging.inbound_events as e
+            where e.text is not null and e.processed_at is not null and e.received_at < v_before
+            order by e.received_at
+            limit p_limit
+            for no key update skip locked
+        )
+        update messaging.inbound_events as e
+        set text = null, text_removed_at = v_now
+        from old
+        where old.id = e.id;
+    else
+        with old as (
+            select e.id from messaging.inbound_events as e
+            where e.raw_removed_at is null and e.processed_at is not null and e.received_at < v_before
+            order by e.received_at
+            limit p_limit
+            for no key update skip locked
+        )
+        update messaging.inbound_events as e
+        set payload = jsonb_build_object('removed', v_why), media_url = null, raw_removed_at = v_now
+        from old
+        where old.id = e.id;
+    end if;
+    get diagnostics v_done = row_count;
+    return v_done;
+end
+$function$;
+grant execute on function messaging.forget(text,integer,integer) to service_role;
+comment on function messaging.forget(text,integer,integer) is 'Removes a batch of what is older than so many days and over; answers how many rows. texts: content and facts of ended messages, never of those that wait or
+are unknown. event_texts: the words of events. raw_events: what the provider sent. States, times, counts, keys and history stay. Safe to repeat.';
+
+CREATE OR REPLACE FUNCTION messaging.forget_buckets(p_limit integer DEFAULT 500)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_done integer;
+begin
+    with leaked as (
+        select b.bucket from messaging.sign_up_buckets as b
+        where b.empty_at < messaging.clock()
+        order by b.empty_at
+        limit p_limit
+        for update skip locked
+    )
+    delete from messaging.sign_up_buckets as b using leaked where leaked.bucket = b.bucket;
+    get diagnostics v_done = row_count;
+    return v_done;
+end
+$function$;
+grant execute on function messaging.forget_buckets(integer) to service_role;
+comment on function messaging.forget_buckets(integer) is 'Deletes a batch of the buckets from which all has leaked; answers how many.';
 
 CREATE OR REPLACE FUNCTION messaging.forget_connection()
  RETURNS trigger
@@ -5015,6 +5904,130 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.forget_reminders() is 'Trigger: a session that is moved is a new appointment, reminded and confirmed anew.';
+
+CREATE OR REPLACE FUNCTION messaging.forgettable(p_what text, p_keep_days integer)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case p_what
+        when 'texts' then (
+            select count(*) from messaging.outbox as o
+            where
+                o.text_removed_at is null and o.dispatch_state in ('accepted', 'rejected', 'expired', 'withdrawn')
+                and o.changed_at < messaging.clock() - make_interval(days => p_keep_days)
+        )
+        when 'event_texts' then (
+            select count(*) from messaging.inbound_events as e
+            where
+                e.text is not null and e.processed_at is not null
+                and e.received_at < messaging.clock() - make_interval(days => p_keep_days)
+        )
+        when 'raw_events' then (
+            select count(*) from messaging.inbound_events as e
+            where
+                e.raw_removed_at is null and e.processed_at is not null
+                and e.received_at < messaging.clock() - make_interval(days => p_keep_days)
+        )
+    end
+$function$;
+grant execute on function messaging.forgettable(text,integer) to service_role;
+comment on function messaging.forgettable(text,integer) is 'How many rows have something that is kept for longer than so many days: texts (of messages that are over), event_texts, raw_events.';
+
+CREATE OR REPLACE FUNCTION messaging.gap_factor(p_sender messaging.senders, p_now timestamp with time zone)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+RETURN round(((1)::numeric + (((p_sender).ramp_factor - (1)::numeric) * messaging.ramp_left(p_sender, p_now))), 4);
+-- executed by its owner only
+comment on function messaging.gap_factor(messaging.senders,timestamp with time zone) is 'How many times as long the number''s gaps are now.';
+
+CREATE OR REPLACE FUNCTION messaging.gather_evidence(p_message_id bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_message messaging.outbox;
+    v_attempt messaging.attempts;
+    v_sighting messaging.sightings;
+begin
+    perform from messaging.senders as s
+    where s.instance_id = (select o.instance_id from messaging.outbox as o where o.id = p_message_id)
+    for no key update;
+    select o.* into v_message
+    from messaging.outbox as o
+    where o.id = p_message_id
+    for no key update;
+    if v_message.id is null then
+        raise exception using errcode = 'WP002', message = 'there is no message with this id';
+    end if;
+
+    for v_attempt in
+        select a.* from messaging.attempts as a
+        where a.message_id = p_message_id and a.outcome = 'unknown'
+        order by a.id
+    loop
+        v_sighting := null;
+        if v_attempt.provider_message_id is null then
+            -- One message and one sighting that fit nothing else, or no verdict.
+            with m as materialized (
+                select * from messaging.matches(v_message.instance_id, v_message.phone_key)
+            )
+            select s.* into v_sighting
+            from m
+            inner join messaging.sightings as s on m.sighting_id = s.id
+            where
+                m.attempt_id = v_attempt.id
+                and not exists (
+                    select from m as other
+                    where
+                        other.sighting_id = m.sighting_id
+                        and (other.message_id <> m.message_id or other.is_open or other.attempt_id > m.attempt_id)
+                )
+                and not exists (
+                    select from m as other where other.message_id = m.message_id and other.sighting_id <> m.sighting_id
+                );
+            continue when v_sighting.id is null;
+            update messaging.attempts as a
+            set provider_message_id = v_sighting.provider_message_id, provider_queue_id = v_sighting.provider_queue_id
+            where a.id = v_attempt.id
+            returning a.* into v_attempt;
+        else
+            select s.* into v_sighting
+            from messaging.sightings as s
+            where s.instance_id = v_attempt.instance_id and s.provider_message_id = v_attempt.provider_message_id;
+            continue when v_sighting.id is null;
+        end if;
+
+        -- What came before its id was known, a definite failure among it, says more than that it left.
+        perform messaging.use_waiting_receipts(v_attempt.instance_id, v_attempt.provider_message_id, p_message_id);
+        continue when (
+            select bool_and(r.receipt = 'failed') from messaging.receipts as r
+            where r.instance_id = v_attempt.instance_id and r.provider_message_id = v_attempt.provider_message_id
+        );
+        perform messaging.note_evidence(
+            v_attempt, v_sighting.source, case when v_sighting.is_waiting then 'waiting' else 'sent' end,
+            coalesce(v_sighting.happened_at, v_sighting.seen_at),
+            case
+                when v_sighting.is_waiting then 'it waits in the provider''s queue'
+                when v_sighting.text_key is null then 'left the number in its time, to this person'
+                else 'left the number in its time, to this person, with this text'
+            end
+        );
+        if not v_sighting.is_waiting then
+            perform messaging.confirm_sent(v_attempt, 'gather_evidence', 'it was seen to leave the number');
+        end if;
+    end loop;
+    perform messaging.wake(v_message.instance_id);
+    return (select o.dispatch_state from messaging.outbox as o where o.id = p_message_id);
+end
+$function$;
+grant execute on function messaging.gather_evidence(bigint) to service_role;
+comment on function messaging.gather_evidence(bigint) is 'unknown -> accepted (or rejected) where exactly one sighting can be the message and it can be no other: the attempt takes its id, so that receipts
+apply. Two candidates, or a text that differs: nothing. Returns where the message stands.';
 
 CREATE OR REPLACE FUNCTION messaging.give_lifecycle(p_instance_id uuid, p_token uuid)
  RETURNS boolean
@@ -5380,6 +6393,55 @@ $function$;
 grant execute on function messaging.is_orphan(uuid) to service_role;
 comment on function messaging.is_orphan(uuid) is 'Whether the provider''s side of an ended connection is still to be removed.';
 
+CREATE OR REPLACE FUNCTION messaging.is_silent(p_attempt messaging.attempts, p_message messaging.outbox)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        p_attempt.outcome = 'unknown' and p_attempt.provider_message_id is null
+        and p_attempt.ended_at + interval '15 min' <= c.now
+        and i.status = 'active' and i.halted_reason is null
+        -- Other events came since; after a time without connection, a whole quarter of an hour of them.
+        and exists (
+            select from messaging.inbound_events as e
+            where
+                e.instance_id = i.id and e.kind in ('message', 'delivery', 'status')
+                and e.received_at > greatest(p_attempt.ended_at, i.last_disconnected_at)
+                and (coalesce(i.last_disconnected_at, 'epoch') < p_attempt.begun_at or e.received_at + interval '15 min' <= c.now)
+        )
+        -- The provider was asked when its time was over, and has nothing.
+        and exists (
+            select from messaging.evidence as e
+            where
+                e.attempt_id = p_attempt.id and e.source in ('provider_queue', 'provider_search') and e.says = 'nothing'
+                and e.seen_at >= p_attempt.ended_at + interval '15 min'
+        )
+        and not messaging.may_have_left(p_attempt, p_message)
+    from public.whatsapp_instances as i
+    cross join (select messaging.clock() as now) as c
+    where i.id = p_attempt.instance_id
+$function$;
+-- executed by its owner only
+comment on function messaging.is_silent(messaging.attempts,messaging.outbox) is '15 minutes after its end there is no sign of the attempt, the provider knows of none, and the channel is proven alive: connected, other events came.';
+
+CREATE OR REPLACE FUNCTION messaging.is_unsettled(p_attempt messaging.attempts)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        exists (select from messaging.outbox as o where o.id = p_attempt.message_id and o.dispatch_state = 'unknown')
+        and not exists (
+            select from messaging.attempts as a
+            where a.message_id = p_attempt.message_id and a.id > p_attempt.id and a.outcome in ('accepted', 'unknown')
+        )
+$function$;
+-- executed by its owner only
+comment on function messaging.is_unsettled(messaging.attempts) is 'Whether the message is unknown because of this attempt: a later one that may have arrived is not undone by what became of an earlier one.';
+
 CREATE OR REPLACE FUNCTION messaging.judge(p_message messaging.outbox, p_now timestamp with time zone)
  RETURNS messaging.verdict
  LANGUAGE plpgsql
@@ -5472,6 +6534,26 @@ $function$;
 -- executed by its owner only
 comment on function messaging.keep_pending(uuid,text,text) is 'What an answer did not get to say before the person wrote again, for the next answer; null: nothing is left.';
 
+CREATE OR REPLACE FUNCTION messaging.kept_facts(p_facts jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+    -- Ids, numbers and days that pages and audits read; whatever is not listed here may be a text.
+    select coalesce(jsonb_object_agg(f.key, f.value), '{}')
+    from jsonb_each(p_facts) as f
+    where
+        jsonb_typeof(f.value) not in ('object', 'array')
+        and f.key in (
+            'client_id', 'spoken_by', 'sent_from', 'period_start', 'period_end', 'report_period_type', 'ad_account_id', 'alert_id',
+            'threshold', 'balance', 'meditation_id', 'journey_id', 'next_journey_id', 'episode', 'level', 'step', 'stage', 'day', 'month',
+            'week_start', 'local_date', 'part', 'answers'
+        )
+$function$;
+-- executed by its owner only
+comment on function messaging.kept_facts(jsonb) is 'What stays of a message''s facts when its text goes: ids, numbers and days.';
+
 CREATE OR REPLACE FUNCTION messaging.last_wrote_at(p_profile public.profiles)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -5484,7 +6566,7 @@ CREATE OR REPLACE FUNCTION messaging.lease_length(p_sender messaging.senders)
  RETURNS interval
  LANGUAGE sql
  IMMUTABLE
-RETURN make_interval(secs => ((((5)::numeric + (p_sender).send_timeout_s) + (p_sender).gap_max_s))::double precision);
+RETURN make_interval(secs => ((((5)::numeric + (p_sender).send_timeout_s) + ((p_sender).gap_max_s * messaging.gap_factor(p_sender, (p_sender).returned_at))))::double precision);
 -- executed by its owner only
 comment on function messaging.lease_length(messaging.senders) is 'Write deadline (5 s after begin) + the provider''s timeout + the largest gap: after it, the number may speak again whatever happened.';
 
@@ -5721,6 +6803,32 @@ grant execute on function messaging.log_unsent_reports(jsonb) to service_role;
 comment on function messaging.log_unsent_reports(jsonb) is 'Reports that could not be enqueued, as errors in the log, each once per dedupe_key: {agency_id, client_id, dedupe_key, period_start, period_end,
 period_type, error_message}. How many were new.';
 
+CREATE OR REPLACE FUNCTION messaging.matches(p_instance_id uuid, p_phone_key text)
+ RETURNS TABLE(attempt_id bigint, message_id bigint, sighting_id bigint, is_open boolean)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select a.id, a.message_id, s.id, a.outcome is null
+    from messaging.sightings as s
+    inner join messaging.attempts as a
+        on s.instance_id = a.instance_id and a.provider_message_id is null and (a.outcome is null or a.outcome = 'unknown')
+    inner join messaging.outbox as o on a.message_id = o.id
+    where
+        s.instance_id = p_instance_id and s.phone_key = p_phone_key
+        -- What was typed by hand is never ours, whatever it says.
+        and s.sent_by = 'api'
+        and coalesce(s.happened_at, s.seen_at) between a.begun_at - interval '5 s' and a.begun_at + interval '15 min'
+        and s.seen_at >= a.begun_at - interval '5 s'
+        and messaging.could_be(o, s)
+        and not exists (
+            select from messaging.attempts as owner
+            where owner.instance_id = s.instance_id and owner.provider_message_id = s.provider_message_id
+        )
+$function$;
+-- executed by its owner only
+comment on function messaging.matches(uuid,text) is 'Which unaccounted attempts to one person may be which of the sightings that nobody owns; an open attempt may still turn out to be one.';
+
 CREATE OR REPLACE FUNCTION messaging.may_choose(p_purpose text, p_profile_id uuid, p_phone text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -5774,6 +6882,27 @@ AS $function$
 $function$;
 -- executed by its owner only
 comment on function messaging.may_close(public.sessions,text,timestamp with time zone) is 'Whether an overdue session waits for no word any more: it is enqueued, it would come a day late, or nobody may be told.';
+
+CREATE OR REPLACE FUNCTION messaging.may_have_left(p_attempt messaging.attempts, p_message messaging.outbox)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select exists (
+        select from messaging.sightings as s
+        where
+            s.instance_id = p_attempt.instance_id and s.phone_key = p_message.phone_key
+            and s.seen_at >= p_attempt.begun_at - interval '5 s' and messaging.could_be(p_message, s)
+            and not exists (
+                select from messaging.attempts as owner
+                where
+                    owner.instance_id = s.instance_id and owner.provider_message_id = s.provider_message_id and owner.id <> p_attempt.id
+            )
+    )
+$function$;
+-- executed by its owner only
+comment on function messaging.may_have_left(messaging.attempts,messaging.outbox) is 'Whether anything was seen since the attempt began that may be it, however doubtful: by hand, one of two, too late.';
 
 CREATE OR REPLACE FUNCTION messaging.mean_gap_s(p_instance_id uuid)
  RETURNS double precision
@@ -5952,6 +7081,23 @@ $function$;
 -- executed by its owner only
 comment on function messaging.move_seats(uuid[],uuid[]) is 'Adds who entered and takes off who left, number by number in id order.';
 
+CREATE OR REPLACE FUNCTION messaging.needles(p_phone text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select string_agg(n.digits, '|')
+    from (
+        select unnest(messaging.phone_forms(p_phone)) as digits
+        union
+        select split_part(l.lid, '@', 1) from messaging.person_lids as l
+        where l.phone_key = messaging.phone_key(p_phone) and l.lid ~ '^[0-9]{8,}@'
+    ) as n
+$function$;
+-- executed by its owner only
+comment on function messaging.needles(text) is 'A pattern of all digits by which a person is called: the forms of the phone, and LIDs.';
+
 CREATE OR REPLACE FUNCTION messaging.next_paced(p_instance_id uuid, p_now timestamp with time zone)
  RETURNS messaging.outbox
  LANGUAGE sql
@@ -6013,6 +7159,22 @@ $function$;
 grant execute on function messaging.note_connecting(uuid) to service_role;
 comment on function messaging.note_connecting(uuid) is 'The provider said that it is connecting. True once, when it has said so in 30 of the last 60 seconds: something is wrong there.';
 
+CREATE OR REPLACE FUNCTION messaging.note_evidence(p_attempt messaging.attempts, p_source text, p_says text, p_happened_at timestamp with time zone, p_detail text)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    insert into messaging.evidence (message_id, attempt_id, source, says, happened_at, seen_at, detail)
+    values (
+        p_attempt.message_id, p_attempt.id, p_source, p_says, coalesce(p_happened_at, messaging.clock()), messaging.clock(),
+        coalesce(left(p_detail, 500), '')
+    )
+    on conflict (attempt_id, source, says, detail) do update set seen_at = excluded.seen_at
+$function$;
+-- executed by its owner only
+comment on function messaging.note_evidence(messaging.attempts,text,text,timestamp with time zone,text) is 'One piece of evidence for an attempt; given again, it is only seen again.';
+
 CREATE OR REPLACE FUNCTION messaging.note_message(p_profile_id uuid, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE sql
@@ -6029,6 +7191,193 @@ AS $function$
 $function$;
 -- executed by its owner only
 comment on function messaging.note_message(uuid,timestamp with time zone) is 'The person wrote at that moment: kept in the profile, and do-not-disturb is over. The same or an earlier moment again changes nothing.';
+
+CREATE OR REPLACE FUNCTION messaging.note_queue(p_instance_id uuid, p_token uuid, p_entries jsonb)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_now timestamptz := messaging.clock();
+    v_ours integer;
+begin
+    perform messaging.require(jsonb_typeof(p_entries) = 'array', 'the provider''s queue comes as a list of {message_id?, phone?, text?}');
+    perform from messaging.senders as s
+    where s.instance_id = p_instance_id and s.return_token = p_token
+    for no key update;
+    if not found then
+        return null;
+    end if;
+    -- By the id that the provider gave us; what we cannot tell of has none, but may be known by person and text, if only one is.
+    insert into messaging.purged (attempt_id, message_id, instance_id, return_token, seen_at)
+    select distinct on (f.attempt_id)
+        f.attempt_id,
+        f.message_id,
+        p_instance_id,
+        p_token,
+        v_now
+    from jsonb_to_recordset(p_entries) as e (message_id text, phone text, text text)
+    cross join lateral (
+        select
+            a.id as attempt_id,
+            a.message_id
+        from messaging.attempts as a
+        where a.instance_id = p_instance_id and a.provider_message_id = e.message_id
+        union all
+        select
+            max(a.id) as attempt_id,
+            max(o.id) as message_id
+        from messaging.outbox as o
+        inner join messaging.attempts as a on o.id = a.message_id
+        where
+            o.instance_id = p_instance_id and o.dispatch_state = 'unknown' and o.phone_key = messaging.phone_key(e.phone)
+            and o.content ->> 'text' = e.text and a.outcome = 'unknown' and a.provider_message_id is null
+        having count(distinct o.id) = 1
+    ) as f
+    on conflict (attempt_id) do update
+    set return_token = excluded.return_token, seen_at = excluded.seen_at, purged_at = null;
+    get diagnostics v_ours = row_count;
+    return v_ours;
+end
+$function$;
+grant execute on function messaging.note_queue(uuid,uuid,jsonb) to service_role;
+comment on function messaging.note_queue(uuid,uuid,jsonb) is 'Before the purge: which messages of ours stand in the provider''s queue, so that a crash right after it loses no trace of them. How many; null
+when the return is no longer this worker''s. Their dispatch_state stays: accepted is not delivered, and no machine sends them again.';
+
+CREATE OR REPLACE FUNCTION messaging.note_sighting(p_instance_id uuid, p_provider_message_id text, p_source text, p_sent_by text, p_phone text, p_text text, p_message_kind text, p_happened_at timestamp with time zone, p_queue_id text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_phone text := p_phone;
+begin
+    if p_sent_by is null or coalesce(p_provider_message_id, '') = '' or exists (
+        select from messaging.attempts as a
+        where a.instance_id = p_instance_id and a.provider_message_id = p_provider_message_id and a.outcome = 'accepted'
+    ) then
+        return;
+    end if;
+    if v_phone like '%@lid' then
+        select l.phone into v_phone
+        from messaging.person_lids as l
+        inner join public.whatsapp_instances as i on l.agency_id is not distinct from i.agency_id
+        where l.lid = p_phone and i.id = p_instance_id;
+    end if;
+    if messaging.phone_key(v_phone) !~ '^[0-9]{8,15}$' or v_phone is null then
+        return;
+    end if;
+    -- One message is told of by several events: who sent it, and what it says, may stand in any of them.
+    insert into messaging.sightings as s (
+        instance_id, provider_message_id, provider_queue_id, source, sent_by, is_waiting, phone_key, text_key, message_kind, happened_at, seen_at
+    )
+    values (
+        p_instance_id, p_provider_message_id, p_queue_id, p_source, p_sent_by, p_source = 'provider_queue', messaging.phone_key(v_phone),
+        messaging.text_key(p_text), p_message_kind, p_happened_at, messaging.clock()
+    )
+    on conflict (instance_id, provider_message_id) do update
+    set
+        provider_queue_id = coalesce(s.provider_queue_id, excluded.provider_queue_id),
+        source = case when s.is_waiting then excluded.source else s.source end,
+        is_waiting = s.is_waiting and excluded.is_waiting,
+        sent_by = case
+            when 'hand' in (s.sent_by, excluded.sent_by) then 'hand'
+            when 'api' in (s.sent_by, excluded.sent_by) then 'api'
+            else 'unsaid'
+        end,
+        text_key = coalesce(s.text_key, excluded.text_key),
+        message_kind = coalesce(s.message_kind, excluded.message_kind),
+        happened_at = least(s.happened_at, excluded.happened_at);
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.note_sighting(uuid,text,text,text,text,text,text,timestamp with time zone,text) is 'Remembers what left a number (or waits at its provider) and is not known to be ours. Nothing where p_sent_by is null, or behind a LID that nobody knows.';
+
+CREATE OR REPLACE FUNCTION messaging.note_traces(p_attempt_ids bigint[], p_source text, p_traces jsonb)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_attempt messaging.attempts;
+    v_message messaging.outbox;
+    v_trace record;
+    v_nothing integer := 0;
+begin
+    perform messaging.require(
+        p_source in ('provider_queue', 'provider_search'), 'traces come from the provider_queue or a provider_search'
+    );
+    perform messaging.require(
+        (
+            select count(distinct a.instance_id) <= 1 from messaging.attempts as a where a.id = any(p_attempt_ids)
+        ), 'traces are of one number'
+    );
+    for v_trace in
+        select
+            a.instance_id, t.value ->> 'provider_message_id' as provider_message_id, t.value ->> 'sent_by' as sent_by,
+            t.value ->> 'phone' as phone, t.value ->> 'text' as words, t.value ->> 'message_kind' as message_kind,
+            (t.value ->> 'happened_at')::timestamptz as happened_at, t.value ->> 'provider_queue_id' as queue_id
+        from jsonb_array_elements(p_traces) as t
+        cross join (select m.instance_id from messaging.attempts as m where m.id = any(p_attempt_ids) limit 1) as a
+        order by t.value ->> 'provider_message_id'
+    loop
+        perform messaging.note_sighting(
+            v_trace.instance_id, v_trace.provider_message_id, p_source, v_trace.sent_by, v_trace.phone, v_trace.words, v_trace.message_kind,
+            v_trace.happened_at, v_trace.queue_id
+        );
+    end loop;
+
+    for v_attempt in
+        select a.* from messaging.attempts as a
+        where a.id = any(p_attempt_ids)
+        order by a.id
+    loop
+        select o.* into v_message from messaging.outbox as o where o.id = v_attempt.message_id;
+        -- What waited there and does not any more has left it, or was withdrawn by somebody: the queue cannot tell.
+        if p_source = 'provider_queue' then
+            delete from messaging.sightings as s
+            where
+                s.instance_id = v_attempt.instance_id and s.phone_key = v_message.phone_key and s.is_waiting
+                and not exists (
+                    select from jsonb_array_elements(p_traces) as t where t.value ->> 'provider_message_id' = s.provider_message_id
+                );
+        end if;
+        if not messaging.may_have_left(v_attempt, v_message) then
+            perform messaging.note_evidence(
+                v_attempt, p_source, 'nothing', null,
+                case p_source when 'provider_queue' then 'the provider''s queue holds none' else 'the provider''s messages hold none' end
+            );
+            v_nothing := v_nothing + 1;
+        end if;
+    end loop;
+    return v_nothing;
+end
+$function$;
+grant execute on function messaging.note_traces(bigint[],text,jsonb) to service_role;
+comment on function messaging.note_traces(bigint[],text,jsonb) is 'What a provider answered about attempts of one number: each trace (provider_message_id, provider_queue_id, phone, text, message_kind, sent_by, happened_at)
+is a sighting; an attempt that none can be has evidence that says nothing. Returns how many of those.';
+
+CREATE OR REPLACE FUNCTION messaging.note_withdrawn(p_attempt_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_attempt messaging.attempts;
+begin
+    select a.* into v_attempt from messaging.attempts as a where a.id = p_attempt_id;
+    if v_attempt.id is null then
+        raise exception using errcode = 'WP002', message = 'there is no attempt with this id';
+    end if;
+    perform messaging.note_evidence(v_attempt, 'provider_queue', 'not_sent', null, 'withdrawn from the provider''s queue');
+end
+$function$;
+grant execute on function messaging.note_withdrawn(bigint) to service_role;
+comment on function messaging.note_withdrawn(bigint) is 'The provider was told to take a dropped message out of its queue, and said that it did.';
 
 CREATE OR REPLACE FUNCTION messaging.obey(p_instance_id uuid, p_phone text, p_command text)
  RETURNS void
@@ -6741,6 +8090,18 @@ $function$;
 -- executed by its owner only
 comment on function messaging.people_weekly_report() is 'Audience: active people who are not talking to us right now, with the figures of the local week from Monday (functions 2.5).';
 
+CREATE OR REPLACE FUNCTION messaging.phone_forms(p_phone text)
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select array[k.key] || case when k.key ~ '^55[1-9]{2}[6-9][0-9]{7}$' then array[left(k.key, 4) || '9' || right(k.key, 8)] else '{}' end
+    from (select messaging.phone_key(p_phone) as key) as k
+$function$;
+-- executed by its owner only
+comment on function messaging.phone_forms(text) is 'The digits under which a person may be written down: with and without the ninth one.';
+
 CREATE OR REPLACE FUNCTION messaging.phone_key(p_phone text)
  RETURNS text
  LANGUAGE sql
@@ -6854,6 +8215,73 @@ grant execute on function messaging.pool_overview() to service_role;
 comment on function messaging.pool_overview() is 'The pool as a table, one row per number: health, people and seats, queue by lane (drafts among them),
 next slot (null: now), and when the queue should be empty.';
 
+CREATE OR REPLACE FUNCTION messaging.presume(p_message_id bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_message messaging.outbox;
+    v_attempt messaging.attempts;
+begin
+    perform from messaging.senders as s
+    where s.instance_id = (select o.instance_id from messaging.outbox as o where o.id = p_message_id)
+    for no key update;
+    select o.* into v_message
+    from messaging.outbox as o
+    where o.id = p_message_id
+    for no key update;
+    if v_message.id is null then
+        raise exception using errcode = 'WP002', message = 'there is no message with this id';
+    elsif v_message.dispatch_state <> 'unknown' then
+        return v_message.dispatch_state;
+    end if;
+    select a.* into v_attempt
+    from messaging.attempts as a
+    where a.message_id = p_message_id and a.outcome = 'unknown'
+    order by a.id desc
+    limit 1;
+    if messaging.is_silent(v_attempt, v_message) then
+        perform messaging.note_evidence(
+            v_attempt, 'silence', 'not_sent', null,
+            'no sign of it in 15 minutes; the provider knows of none, the number is connected and other events came'
+        );
+    end if;
+    if v_message.on_unknown = 'resend_once' and messaging.presumed(p_message_id) = 'not_sent'
+        and v_message.expires_at > messaging.clock()
+        and not exists (select from messaging.decisions as d where d.message_id = p_message_id and d.decision = 'resend')
+    then
+        return messaging.decide_unknown(p_message_id, 'resend', 'reconcile', 'its rule: once, after recorded silence');
+    end if;
+    return v_message.dispatch_state;
+end
+$function$;
+grant execute on function messaging.presume(bigint) to service_role;
+comment on function messaging.presume(bigint) is 'Records silence (presumed not sent) where the channel is proven alive, and then obeys resend_once: one resend within its time, as a decision of reconcile,
+never a second. hold: nothing; drop: nothing before its end. Returns where the message stands.';
+
+CREATE OR REPLACE FUNCTION messaging.presumed(p_message_id bigint)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select case
+        when bool_or(e.says in ('sent', 'waiting')) then null
+        when bool_or(e.says = 'not_sent') then 'not_sent'
+    end
+    from messaging.evidence as e
+    where
+        e.message_id = p_message_id
+        and e.attempt_id = (
+            select max(a.id) from messaging.attempts as a where a.message_id = p_message_id and a.outcome = 'unknown'
+        )
+$function$;
+-- executed by its owner only
+comment on function messaging.presumed(bigint) is 'not_sent where all evidence on an unknown message''s last attempt speaks for that; null where none does, or it contradicts itself. What speaks for sent
+settles the message, so that it is not unknown any more.';
+
 CREATE OR REPLACE FUNCTION messaging.profile_of_user(p_user_id uuid)
  RETURNS uuid
  LANGUAGE sql
@@ -6885,6 +8313,43 @@ CREATE OR REPLACE FUNCTION messaging.quiet_until(p_at timestamp with time zone, 
 RETURN (SELECT CASE WHEN ((l.local_time)::time without time zone >= '22:00:00'::time without time zone) THEN ((((l.local_time)::date + 1) + '08:00:00'::time without time zone) AT TIME ZONE quiet_until.p_time_zone) WHEN ((l.local_time)::time without time zone < '08:00:00'::time without time zone) THEN (((l.local_time)::date + '08:00:00'::time without time zone) AT TIME ZONE quiet_until.p_time_zone) ELSE NULL::timestamp with time zone END AS "case" FROM (SELECT (quiet_until.p_at AT TIME ZONE quiet_until.p_time_zone) AS local_time) l);
 -- executed by its owner only
 comment on function messaging.quiet_until(timestamp with time zone,text) is 'The end (08:00) of the quiet hours (22:00-08:00) that the moment falls into, in that zone; null by day.';
+
+CREATE OR REPLACE FUNCTION messaging.ramp_extra_s(p_sender messaging.senders, p_gaps bigint, p_from timestamp with time zone)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+    -- Each of the next gaps is longer by its place in the ramp: an arithmetic series.
+    select
+        case
+            when messaging.ramp_left(p_sender, p_from) = 0 or n.gaps <= 0 then 0
+            else (p_sender.ramp_factor - 1) * (p_sender.gap_min_s + p_sender.gap_max_s) / 2
+                * (n.gaps * (1 - n.done / p_sender.ramp_messages) - n.gaps * (n.gaps - 1) / (2 * p_sender.ramp_messages))
+        end::double precision
+    from (
+        select
+            p_sender.paced_since_return::numeric as done,
+            least(p_gaps, p_sender.ramp_messages - p_sender.paced_since_return)::numeric as gaps
+    ) as n
+$function$;
+-- executed by its owner only
+comment on function messaging.ramp_extra_s(messaging.senders,bigint,timestamp with time zone) is 'By how many seconds the ramp lengthens so many gaps, the first of which begins at p_from.';
+
+CREATE OR REPLACE FUNCTION messaging.ramp_left(p_sender messaging.senders, p_now timestamp with time zone)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+RETURN CASE WHEN (((p_sender).returned_at IS NULL) OR ((p_sender).ramp_messages = 0)) THEN (0)::numeric ELSE GREATEST((0)::numeric, ((1)::numeric - GREATEST((((p_sender).paced_since_return)::numeric / ((p_sender).ramp_messages)::numeric), (EXTRACT(epoch FROM (p_now - (p_sender).returned_at)) / NULLIF(messaging.ramp_span_s(p_sender), (0)::numeric))))) END;
+-- executed by its owner only
+comment on function messaging.ramp_left(messaging.senders,timestamp with time zone) is 'How much of the ramp is still to go: 1 at the return, 0 once it is over, by messages or by time, whichever is faster.';
+
+CREATE OR REPLACE FUNCTION messaging.ramp_span_s(p_sender messaging.senders)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+RETURN (((((p_sender).ramp_messages)::numeric * (p_sender).gap_max_s) * ((1)::numeric + (p_sender).ramp_factor)) / (2)::numeric);
+-- executed by its owner only
+comment on function messaging.ramp_span_s(messaging.senders) is 'The longest that a ramp lasts, in seconds, however few messages there are: 30 minutes with 20 messages and gaps up to 45 s.';
 
 CREATE OR REPLACE FUNCTION messaging.ready_in_s()
  RETURNS double precision
@@ -7043,19 +8508,24 @@ begin
     if v_attempt.outcome is not null then
         recorded := false;
         if v_attempt.outcome = 'unknown' and v_attempt.provider_message_id is null
-            and v_message.dispatch_state in ('unknown', 'withdrawn')
-            and (v_outcome = 'rejected' or v_provider_message_id is not null)
+            and (v_outcome in ('rejected', 'not_sent') or v_provider_message_id is not null)
         then
-            -- Late, but the best evidence there is.
+            -- Late, but the best evidence there is, whatever was decided meanwhile.
             update messaging.attempts as a
             set
                 provider_message_id = v_provider_message_id, provider_queue_id = p_provider_queue_id,
                 http_status = p_http_status, detail = 'the worker''s answer came late: ' || v_outcome
-            where a.id = p_attempt_id;
-            if v_message.dispatch_state = 'unknown' and v_outcome <> 'unknown' then
-                perform messaging.move(
-                    v_attempt.message_id, v_outcome, 'record_attempt', 'the worker''s answer came late'
-                );
+            where a.id = p_attempt_id
+            returning a.* into v_attempt;
+            perform messaging.note_evidence(
+                v_attempt, 'late_answer',
+                case when v_outcome = 'accepted' then 'sent' when v_outcome = 'unknown' then 'nothing' else 'not_sent' end,
+                null, v_attempt.detail
+            );
+            if v_outcome = 'accepted' then
+                perform messaging.confirm_sent(v_attempt, 'record_attempt', 'the worker''s answer came late');
+            elsif v_outcome = 'rejected' and messaging.is_unsettled(v_attempt) then
+                perform messaging.move(v_attempt.message_id, 'rejected', 'record_attempt', 'the worker''s answer came late');
             end if;
             perform messaging.use_waiting_receipts(v_attempt.instance_id, v_provider_message_id, v_attempt.message_id);
             perform messaging.wake(v_attempt.instance_id);
@@ -7209,6 +8679,17 @@ $function$;
 grant execute on function messaging.remove_client(uuid) to authenticated;
 comment on function messaging.remove_client(uuid) is 'Removes one''s own client with its connection, report settings, balance alerts and ad accounts in one transaction (bug 31); what was sent stays
 in the log, the login stays a login. A row where a number must still be removed at the provider.';
+
+CREATE OR REPLACE FUNCTION messaging.removed_content(p_content jsonb, p_why text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+    select jsonb_build_object('kind', p_content -> 'kind', 'removed', p_why)
+$function$;
+-- executed by its owner only
+comment on function messaging.removed_content(jsonb,text) is 'The tombstone of a content: what kind it was, and why it went.';
 
 CREATE OR REPLACE FUNCTION messaging.rename_client(p_client_id uuid, p_client_label text)
  RETURNS void
@@ -7611,14 +9092,16 @@ AS $function$
     select coalesce(
         p_instance_id,
         (
-            select p.whatsapp_instance_id from public.profiles as p
-            where p.id = coalesce(p_profile_id, messaging.find_profile(p_phone))
+            select i.id from public.profiles as p
+            inner join public.whatsapp_instances as i on p.whatsapp_instance_id = i.id
+            where p.id = coalesce(p_profile_id, messaging.find_profile(p_phone)) and i.agency_id is null
         ),
         messaging.default_instance()
     )
 $function$;
 grant execute on function messaging.resolve_instance(uuid,text,uuid) to service_role;
-comment on function messaging.resolve_instance(uuid,text,uuid) is 'Which number speaks: the one named, else the profile''s, else the default. Whatever its health: a number that is down holds its messages.';
+comment on function messaging.resolve_instance(uuid,text,uuid) is 'Which number speaks: the one named, else the profile''s where it is the house''s, else the default. Whatever its health: one that
+is down holds its messages.';
 
 CREATE OR REPLACE FUNCTION messaging.resume_all(p_by text)
  RETURNS boolean
@@ -7684,6 +9167,108 @@ $function$;
 grant execute on function messaging.retry_effects(integer) to service_role;
 comment on function messaging.retry_effects(integer) is 'Tries the failed effects again, those first that were tried longest ago, up to one that has to wait for a lock; says of each whether it worked. Asked
 every 30 s by workers.';
+
+CREATE OR REPLACE FUNCTION messaging.return_notes(p_message_id bigint)
+ RETURNS TABLE(note text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select unnest(array_remove(array[
+        case
+            when o.dispatch_state not in ('draft', 'queued', 'held', 'leased') or i.status <> 'active' or i.halted_reason is not null then null
+            when s.return_due_at is not null and s.return_failure is not null
+                then format('the number came back at %s and stays silent: its provider''s queue could not be purged (%s)', t.back, s.return_failure)
+            when s.return_due_at is not null
+                then format('the number came back at %s and stays silent until its provider''s queue is purged', t.back)
+            when messaging.ramp_left(s, n.now) > 0
+                then format(
+                    'the number came back at %s; ramping until %s or for %s more messages: its gaps are %s times as long now', t.back,
+                    to_char(
+                        (s.returned_at + make_interval(secs => messaging.ramp_span_s(s)::double precision)) at time zone o.time_zone, 'HH24:MI:SS'
+                    ),
+                    s.ramp_messages - s.paced_since_return, round(messaging.gap_factor(s, n.now), 1)
+                )
+        end,
+        (
+            select
+                case
+                    when g.purged_at is null then 'it stood in the provider''s own queue when a worker was about to purge that'
+                    else format(
+                        'it stood in the provider''s own queue when that was purged at %s: most probably never delivered',
+                        to_char(g.purged_at at time zone o.time_zone, 'YYYY-MM-DD HH24:MI:SS')
+                    )
+                end
+            from messaging.purged as g
+            where g.message_id = o.id
+            order by g.seen_at desc
+            limit 1
+        )
+    ], null))
+    from messaging.outbox as o
+    inner join messaging.senders as s on o.instance_id = s.instance_id
+    inner join public.whatsapp_instances as i on o.instance_id = i.id
+    cross join (select messaging.clock() as now) as n
+    cross join lateral (select to_char(s.returned_at at time zone o.time_zone, 'HH24:MI:SS') as back) as t
+    where o.id = p_message_id
+$function$;
+grant execute on function messaging.return_notes(bigint) to service_role;
+comment on function messaging.return_notes(bigint) is 'What its number''s return means for a message, in sentences, in the person''s time zone: that the number waits for its purge, or is ramping; that
+the message was purged.';
+
+CREATE OR REPLACE FUNCTION messaging.returns()
+ RETURNS TABLE(instance_id uuid, instance_name text, down_since timestamp with time zone, returned_at timestamp with time zone, is_prepared boolean, failures integer, failure text, gap_factor numeric, ramp_until timestamp with time zone, ramp_messages_left integer, purged bigint)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        i.id, i.name, s.down_since, s.returned_at, s.return_due_at is null, s.return_failures, s.return_failure,
+        messaging.gap_factor(s, n.now),
+        case
+            when messaging.ramp_left(s, n.now) > 0
+                then s.returned_at + make_interval(secs => messaging.ramp_span_s(s)::double precision)
+        end,
+        greatest(s.ramp_messages - s.paced_since_return, 0),
+        p.purged
+    from messaging.senders as s
+    inner join public.whatsapp_instances as i on s.instance_id = i.id
+    cross join (select messaging.clock() as now) as n
+    cross join lateral (
+        select count(*) as purged
+        from messaging.purged as g
+        inner join messaging.outbox as o on g.message_id = o.id
+        where g.instance_id = s.instance_id and g.seen_at > n.now - interval '7 days' and o.delivery_state is null
+    ) as p
+    where s.return_due_at is not null or messaging.ramp_left(s, n.now) > 0 or p.purged > 0
+    order by i.name, i.id
+$function$;
+grant execute on function messaging.returns() to service_role;
+comment on function messaging.returns() is 'The numbers that come back, or whose provider''s queue was purged within a week: whether that is prepared, what keeps it, how long the ramp
+lasts, and how many messages that were purged no receipt speaks of.';
+
+CREATE OR REPLACE FUNCTION messaging.revoke_previous_webhook_token(p_instance_id uuid, p_by text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_was_live boolean;
+begin
+    perform messaging.lock_instance(p_instance_id);
+    select i.previous_webhook_token_hash is not null into v_was_live
+    from public.whatsapp_instances as i where i.id = p_instance_id;
+    if v_was_live then
+        update public.whatsapp_instances as i set previous_webhook_token_hash = null where i.id = p_instance_id;
+        insert into messaging.instance_history (instance_id, happened_at, changed_by, change)
+        values (p_instance_id, messaging.clock(), p_by, 'previous webhook token revoked');
+    end if;
+    return coalesce(v_was_live, false);
+end
+$function$;
+grant execute on function messaging.revoke_previous_webhook_token(uuid,text) to service_role;
+comment on function messaging.revoke_previous_webhook_token(uuid,text) is 'Ends at once what the secret before the last rotation is still good for; false where none was.';
 
 CREATE OR REPLACE FUNCTION messaging.rule_against(p_purpose text, p_profile_id uuid, p_agency_id uuid, p_phone_key text, p_time_zone text, p_now timestamp with time zone)
  RETURNS messaging.verdict
@@ -8002,6 +9587,26 @@ $function$;
 grant execute on function messaging.save_report_settings(uuid,jsonb) to authenticated;
 comment on function messaging.save_report_settings(uuid,jsonb) is 'Changes the fields given and keeps the others; answers as report_settings. A frequency other than manual runs by itself unless is_active says no.
 WP003 names the field.';
+
+CREATE OR REPLACE FUNCTION messaging.seats_for_strangers(p_percent numeric)
+ RETURNS numeric
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    -- Of what is free now, so that a nearly full pool is guarded too. Where nothing is free nobody takes a seat: then a share of all seats
+    -- bounds the profiles and welcomes.
+    select floor(greatest(1, p_percent / 100 * case when s.free > 0 then s.free else greatest(s.seats, 100) end))
+    from (
+        select
+            coalesce(sum(greatest(i.max_users - i.current_users, 0)) filter (where messaging.has_room(i)), 0) as free,
+            coalesce(sum(i.max_users), 0) as seats
+        from public.whatsapp_instances as i
+        where i.in_pool and i.agency_id is null
+    ) as s
+$function$;
+-- executed by its owner only
+comment on function messaging.seats_for_strangers(numeric) is 'How many sign-ups an hour strangers together may make: this share of the free seats, at least one.';
 
 CREATE OR REPLACE FUNCTION messaging.see_schedules(p_functions text[])
  RETURNS TABLE(seen_at timestamp with time zone, new_functions integer)
@@ -8540,8 +10145,8 @@ $function$;
 -- executed by its owner only
 comment on function messaging.sign_change(text,text) is 'Says, for the rest of this transaction, who changes a number and why. Transaction-local, so safe behind a pooler.';
 
-CREATE OR REPLACE FUNCTION messaging.sign_up(p_name text, p_phone text, p_email text, p_welcome_text text, p_enqueued_by text, p_strategy text DEFAULT 'random'::text, p_run_id text DEFAULT NULL::text)
- RETURNS TABLE(profile_id uuid, already_exists boolean, instance_id uuid, no_room boolean, message_id bigint)
+CREATE OR REPLACE FUNCTION messaging.sign_up(p_name text, p_phone text, p_email text, p_welcome_text text, p_enqueued_by text, p_strategy text DEFAULT 'random'::text, p_run_id text DEFAULT NULL::text, p_address text DEFAULT NULL::text, p_per_phone integer DEFAULT 0, p_per_address integer DEFAULT 0, p_seat_percent numeric DEFAULT 0)
+ RETURNS TABLE(profile_id uuid, already_exists boolean, instance_id uuid, no_room boolean, message_id bigint, refused_by text, retry_after_s integer)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -8550,11 +10155,34 @@ AS $function$
 begin
     perform messaging.require(coalesce(btrim(p_name), '') <> '', 'a sign-up needs a name');
     perform messaging.require(messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$', 'a sign-up needs a phone');
+    perform messaging.require(coalesce(p_welcome_text, '') <> '', 'a sign-up needs a welcome');
     -- Both forms of one phone wait for each other here, also where an adopted table could have no unique index.
     perform pg_advisory_xact_lock(hashtextextended('roleta.sign_up.' || messaging.phone_key(p_phone), 0));
 
+    -- A refusal is an answer and no error, which would undo what was counted. Known phones count too, or the answer would tell quickly who
+    -- is with us.
+    if p_address is not null and p_per_address > 0 then
+        retry_after_s := messaging.fill_bucket(messaging.bucket_name('address', p_address), p_per_address);
+        refused_by := case when retry_after_s is not null then 'address' end;
+    end if;
+    if refused_by is null and p_per_phone > 0 then
+        retry_after_s := messaging.fill_bucket(messaging.bucket_name('phone', messaging.phone_key(p_phone)), p_per_phone);
+        refused_by := case when retry_after_s is not null then 'phone' end;
+    end if;
     profile_id := messaging.find_profile(p_phone);
     already_exists := profile_id is not null;
+    if refused_by is null and p_address is not null and p_seat_percent > 0 and not already_exists then
+        retry_after_s := messaging.fill_bucket('seats', messaging.seats_for_strangers(p_seat_percent));
+        refused_by := case when retry_after_s is not null then 'seats' end;
+    end if;
+    if refused_by is not null then
+        profile_id := null;
+        already_exists := false;
+        no_room := false;
+        return next;
+        return;
+    end if;
+
     if not already_exists then
         insert into public.profiles (
             user_id, name, phone, email, plan, status, trial_started_at, trial_conversations_count
@@ -8566,6 +10194,13 @@ begin
         if profile_id is null then
             profile_id := messaging.find_profile(p_phone);
             already_exists := true;
+            if profile_id is null and p_address is not null then
+                refused_by := 'taken';
+                already_exists := false;
+                no_room := false;
+                return next;
+                return;
+            end if;
             if profile_id is null then
                 raise exception using
                     errcode = 'WP004', message = 'another profile already has something of this sign-up, such as its e-mail';
@@ -8593,8 +10228,10 @@ begin
     return next;
 end
 $function$;
-grant execute on function messaging.sign_up(text,text,text,text,text,text,text) to service_role;
-comment on function messaging.sign_up(text,text,text,text,text,text,text) is 'Profile, seat and welcome in one transaction; one profile per phone in any form. no_room: all numbers are full, the default one serves.';
+grant execute on function messaging.sign_up(text,text,text,text,text,text,text,text,integer,integer,numeric) to service_role;
+comment on function messaging.sign_up(text,text,text,text,text,text,text,text,integer,integer,numeric) is 'Profile, seat and welcome in one transaction; one profile per phone in any form. no_room: all numbers are full, the default one serves. p_address: whence a
+stranger asks; null for whoever we trust. The three limits are per hour, 0 is none; refused_by phone, address or seats: nothing was stored, ask again after
+retry_after_s; taken: another profile has something of this sign-up.';
 
 CREATE OR REPLACE FUNCTION messaging.standing()
  RETURNS TABLE(paused_at timestamp with time zone, paused_by text, paused_why text, failed_effects bigint)
@@ -8796,6 +10433,43 @@ grant execute on function messaging.take_qr_renewal(uuid,double precision) to se
 comment on function messaging.take_qr_renewal(uuid,double precision) is 'Whether this caller asks the provider now: one of all that look, at most once in so many seconds, and no more once an unfinished pairing is over there
 too (pairing_stopped).';
 
+CREATE OR REPLACE FUNCTION messaging.take_returns(p_limit integer DEFAULT 8, p_lease_s double precision DEFAULT 60)
+ RETURNS TABLE(instance_id uuid, instance_name text, provider text, zapi_instance_id text, zapi_token text, zapi_client_token text, evolution_instance_name text, return_token uuid)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_now timestamptz := messaging.clock();
+    v_due uuid[];
+begin
+    -- What another worker holds is its own to prepare: nothing here waits.
+    v_due := array(
+        select s.instance_id from messaging.senders as s
+        where s.return_due_at <= v_now
+        order by s.return_due_at, s.instance_id
+        limit p_limit
+        for no key update skip locked
+    );
+    return query
+    with taken as (
+        update messaging.senders as s
+        set return_token = gen_random_uuid(), return_due_at = v_now + make_interval(secs => p_lease_s)
+        where s.instance_id = any(v_due)
+        returning s.instance_id, s.return_token
+    )
+
+    select
+        i.id, i.name, i.provider, i.zapi_instance_id, i.zapi_token, i.zapi_client_token, i.evolution_instance_name, t.return_token
+    from taken as t
+    inner join public.whatsapp_instances as i on t.instance_id = i.id
+    order by i.id;
+end
+$function$;
+grant execute on function messaging.take_returns(integer,double precision) to service_role;
+comment on function messaging.take_returns(integer,double precision) is 'The numbers whose return is to be prepared, each to one worker only; taken by the next one when that worker does not say how it went.';
+
 CREATE OR REPLACE FUNCTION messaging.take_run(p_function text, p_slot timestamp with time zone, p_worker text, p_lease_s double precision DEFAULT 600)
  RETURNS TABLE(run_id text, lease_token uuid)
  LANGUAGE plpgsql
@@ -8952,6 +10626,84 @@ $function$;
 -- executed by its owner only
 comment on function messaging.take_stripe_event(text,text,timestamp with time zone,text,text) is 'Notes the event before its effects, in their transaction. Null: it is ours to handle now; else what it came to when it was handled.';
 
+CREATE OR REPLACE FUNCTION messaging.take_unknowns(p_all boolean DEFAULT false, p_after bigint DEFAULT 0, p_limit integer DEFAULT 200)
+ RETURNS TABLE(message_id bigint, attempt_id bigint, dispatch_state text, instance_id uuid, instance_name text, provider text, zapi_instance_id text, zapi_token text, zapi_client_token text, evolution_instance_name text, phone text, begun_at timestamp with time zone, withdraw_queue_id text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_now timestamptz := messaging.clock();
+    v_taken bigint[];
+begin
+    with due as (
+        select o.id, o.changed_at
+        from messaging.outbox as o
+        where o.dispatch_state = 'unknown'
+        union
+        -- Decided, and perhaps contradicted since.
+        select o.id, d.decided_at
+        from messaging.decisions as d
+        inner join messaging.outbox as o on d.message_id = o.id
+        where d.decided_at > v_now - interval '1 day' and o.dispatch_state in ('queued', 'held', 'leased', 'withdrawn')
+        union
+        -- Let go, while the provider still has it.
+        select o.id, o.changed_at
+        from messaging.evidence as e
+        inner join messaging.outbox as o on e.message_id = o.id
+        where e.says = 'waiting' and o.dispatch_state = 'withdrawn' and messaging.waits_at_provider(o.id)
+    ),
+
+    taken as (
+        insert into messaging.unknown_looks as l (message_id, looked_at)
+        select d.id, v_now
+        from (
+            select due.id
+            from due
+            left join messaging.unknown_looks as x on due.id = x.message_id
+            where
+                due.id > p_after
+                and (
+                    p_all or x.looked_at is null
+                    -- Once a minute while its answers may still come, then once an hour; each by one worker.
+                    or x.looked_at <= v_now - case
+                        when due.changed_at > v_now - interval '30 min' then interval '50 s' else interval '55 min'
+                    end
+                )
+            group by due.id
+            order by due.id
+            limit p_limit
+        ) as d
+        order by d.id
+        on conflict (message_id) do update
+        set looked_at = excluded.looked_at
+        where l.looked_at <= excluded.looked_at - interval '5 s' or p_all
+        returning l.message_id
+    )
+
+    select array_agg(t.message_id) into v_taken from taken as t;
+    return query
+    select
+        o.id, a.id, o.dispatch_state, i.id, i.name, i.provider, i.zapi_instance_id, i.zapi_token, i.zapi_client_token,
+        i.evolution_instance_name, o.phone, a.begun_at,
+        case when o.dispatch_state = 'withdrawn' and messaging.waits_at_provider(o.id) then a.provider_queue_id end
+    from messaging.outbox as o
+    inner join public.whatsapp_instances as i on o.instance_id = i.id
+    inner join lateral (
+        select x.* from messaging.attempts as x
+        where x.message_id = o.id and x.outcome = 'unknown'
+        order by x.id desc
+        limit 1
+    ) as a on true
+    where o.id = any(v_taken)
+    order by i.id, o.id;
+end
+$function$;
+grant execute on function messaging.take_unknowns(boolean,bigint,integer) to service_role;
+comment on function messaging.take_unknowns(boolean,bigint,integer) is 'The messages on which evidence is to be looked for now, each to one worker only, with what a client of their number needs. withdraw_queue_id: let go, but
+it still waits at the provider. p_all: whenever they were looked at last. p_after: of higher ids.';
+
 CREATE OR REPLACE FUNCTION messaging.tell_customer(p_profile_id uuid, p_phone text, p_purpose text, p_text text, p_subject_id text, p_dedupe_key text, p_enqueued_by text)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -8976,6 +10728,101 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.tell_customer(uuid,text,text,text,text,text,text) is 'Enqueues one text about an account on the person''s number; null where there is no phone or no number at all.';
+
+CREATE OR REPLACE FUNCTION messaging.tell_unknowns(p_limit integer DEFAULT 200)
+ RETURNS TABLE(message_id bigint, instance_name text, purpose text, on_unknown text, unknown_since timestamp with time zone, presumed text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    delete from messaging.sightings as s where s.seen_at < v_now - interval '7 days';
+    return query
+    with untold as (
+        select o.id, o.instance_id, o.purpose, o.on_unknown, o.changed_at
+        from messaging.outbox as o
+        left join messaging.unknown_looks as l on o.id = l.message_id
+        where
+            o.dispatch_state = 'unknown' and o.changed_at <= v_now - interval '1 hour'
+            and (l.told_at is null or l.told_at < o.changed_at)
+        order by o.id
+        limit p_limit
+    ),
+
+    told as (
+        insert into messaging.unknown_looks as l (message_id, looked_at, told_at)
+        select u.id, v_now, v_now
+        from untold as u
+        order by u.id
+        on conflict (message_id) do update set told_at = excluded.told_at
+        returning l.message_id
+    )
+
+    select u.id, i.name, u.purpose, u.on_unknown, u.changed_at, messaging.presumed(u.id)
+    from untold as u
+    inner join told as t on u.id = t.message_id
+    inner join public.whatsapp_instances as i on u.instance_id = i.id
+    order by u.changed_at, u.id;
+end
+$function$;
+grant execute on function messaging.tell_unknowns(integer) to service_role;
+comment on function messaging.tell_unknowns(integer) is 'The messages that have been unknown for an hour and that nobody was told of: who asks says them aloud, so from now on they count as told. Also forgets
+sightings of more than a week ago.';
+
+CREATE OR REPLACE FUNCTION messaging.text_key(p_text text)
+ RETURNS bytea
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN sha256(convert_to(btrim(regexp_replace(regexp_replace(p_text, '^\[MENSAGEM DE TESTE[^\n]*\n'::text, ''::text), '\s+'::text, ' '::text, 'g'::text)), 'UTF8'::name));
+-- executed by its owner only
+comment on function messaging.text_key(text) is 'The same for two texts that differ in nothing but white space: providers trim.';
+
+CREATE OR REPLACE FUNCTION messaging.thin_out(p_instance_id uuid, p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_message record;
+    v_gone integer := 0;
+begin
+    for v_message in
+        select
+            w.id,
+            w.is_over
+        from (
+            select
+                o.id,
+                o.expires_at <= p_now as is_over,
+                p.newest_only and o.lane <> 'reply' and o.not_before <= p_now as is_weighed,
+                row_number() over (
+                    partition by o.agency_id, o.purpose, o.phone_key, o.expires_at <= p_now, o.not_before <= p_now order by o.id desc
+                ) as place
+            from messaging.outbox as o
+            inner join messaging.purposes as p on o.purpose = p.purpose
+            where o.instance_id = p_instance_id and o.dispatch_state in ('draft', 'queued', 'held')
+        ) as w
+        where w.is_over or (w.is_weighed and w.place > 1)
+        order by w.id
+    loop
+        if v_message.is_over then
+            perform messaging.move(v_message.id, 'expired', 'finish_return', 'its time was over before the number came back');
+        else
+            perform messaging.move(
+                v_message.id, 'withdrawn', 'finish_return', 'the number was down, and a newer one of this kind waits for the same person'
+            );
+        end if;
+        v_gone := v_gone + 1;
+    end loop;
+    return v_gone;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.thin_out(uuid,timestamp with time zone) is 'draft, queued, held -> expired where their time is over, -> withdrawn where the purpose keeps the newest only (its sender locked). How many.';
 
 CREATE OR REPLACE FUNCTION messaging.times_expired(p_purpose text, p_profile_id uuid, p_since timestamp with time zone)
  RETURNS bigint
@@ -9050,6 +10897,25 @@ $function$;
 -- executed by its owner only
 comment on function messaging.turn_facts(uuid,timestamp with time zone) is 'What an answer must know of the person: standing, trial, what was left unsaid, a session that runs, is about to begin, waits to be rated or confirmed.';
 
+CREATE OR REPLACE FUNCTION messaging.unknown_messages(p_limit integer DEFAULT 100)
+ RETURNS TABLE(message_id bigint, agency_id uuid, instance_id uuid, instance_name text, purpose text, phone_tail text, text_preview text, on_unknown text, unknown_since timestamp with time zone, expires_at timestamp with time zone, presumed text, evidence jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        o.id, o.agency_id, o.instance_id, i.name, o.purpose, right(o.phone, 4),
+        left(coalesce(o.content ->> 'text', o.facts ->> 'text', o.content ->> 'kind'), 80),
+        o.on_unknown, o.changed_at, o.expires_at, messaging.presumed(o.id), messaging.evidence_of(o.id)
+    from messaging.outbox as o
+    inner join public.whatsapp_instances as i on o.instance_id = i.id
+    where o.dispatch_state = 'unknown'
+    order by o.changed_at, o.id
+    limit p_limit
+$function$;
+grant execute on function messaging.unknown_messages(integer) to service_role;
+comment on function messaging.unknown_messages(integer) is 'The messages of which we cannot tell whether they were sent, those first that have waited longest, with the evidence on each; no phone in full.';
+
 CREATE OR REPLACE FUNCTION messaging.use_receipt(p_receipt messaging.receipts, p_message_id bigint)
  RETURNS void
  LANGUAGE plpgsql
@@ -9057,7 +10923,7 @@ CREATE OR REPLACE FUNCTION messaging.use_receipt(p_receipt messaging.receipts, p
  SET search_path TO ''
 AS $function$
 declare
-    v_state text;
+    v_attempt messaging.attempts;
 begin
     update messaging.receipts as r
     set message_id = p_message_id
@@ -9071,17 +10937,25 @@ begin
         o.id = p_message_id
         and messaging.delivery_rank(p_receipt.receipt) > messaging.delivery_rank(o.delivery_state);
 
-    select o.dispatch_state into v_state from messaging.outbox as o where o.id = p_message_id;
-    if v_state = 'unknown' then
-        perform messaging.move(
-            p_message_id, case p_receipt.receipt when 'failed' then 'rejected' else 'accepted' end,
-            'apply_receipt', 'the provider reported: ' || p_receipt.receipt
-        );
+    select a.* into v_attempt
+    from messaging.attempts as a
+    where a.instance_id = p_receipt.instance_id and a.provider_message_id = p_receipt.provider_message_id;
+    if v_attempt.outcome is distinct from 'unknown' then
+        return;
+    end if;
+    perform messaging.note_evidence(
+        v_attempt, 'receipt', case p_receipt.receipt when 'failed' then 'not_sent' else 'sent' end, p_receipt.happened_at,
+        p_receipt.receipt || coalesce(': ' || p_receipt.error, '')
+    );
+    if p_receipt.receipt <> 'failed' then
+        perform messaging.confirm_sent(v_attempt, 'apply_receipt', 'the provider reported: ' || p_receipt.receipt);
+    elsif messaging.is_unsettled(v_attempt) then
+        perform messaging.move(p_message_id, 'rejected', 'apply_receipt', 'the provider reported: failed');
     end if;
 end
 $function$;
 -- executed by its owner only
-comment on function messaging.use_receipt(messaging.receipts,bigint) is 'unknown -> accepted or rejected, and delivery forward, from one receipt whose message is known (its sender locked).';
+comment on function messaging.use_receipt(messaging.receipts,bigint) is 'Delivery forward, and of an attempt of which we could not tell: evidence, and unknown -> accepted or rejected (its sender locked).';
 
 CREATE OR REPLACE FUNCTION messaging.use_waiting_receipts(p_instance_id uuid, p_provider_message_id text, p_message_id bigint)
  RETURNS void
@@ -9106,6 +10980,23 @@ $function$;
 -- executed by its owner only
 comment on function messaging.use_waiting_receipts(uuid,text,bigint) is 'Applies the receipts that came before their id was known to be this message''s (its sender locked).';
 
+CREATE OR REPLACE FUNCTION messaging.waits_at_provider(p_message_id bigint)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select coalesce((
+        select e.says = 'waiting'
+        from messaging.evidence as e
+        where e.message_id = p_message_id and e.source = 'provider_queue'
+        order by e.seen_at desc, e.id desc
+        limit 1
+    ), false)
+$function$;
+-- executed by its owner only
+comment on function messaging.waits_at_provider(bigint) is 'Whether the provider''s queue still held the message when it was last asked.';
+
 CREATE OR REPLACE FUNCTION messaging.wake(p_instance_id uuid, p_next_send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_slot_due_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -9113,20 +11004,22 @@ CREATE OR REPLACE FUNCTION messaging.wake(p_instance_id uuid, p_next_send_at tim
  SET search_path TO ''
 AS $function$
 declare
+    v_sender messaging.senders;
     v_slot timestamptz;
     v_lease timestamptz;
     v_busy boolean;
+    v_answering boolean;
     v_reply timestamptz;
     v_head timestamptz;
 begin
-    select coalesce(p_next_send_at, s.next_send_at) into v_slot
-    from messaging.senders as s
-    where s.instance_id = p_instance_id;
+    select s.* into v_sender from messaging.senders as s where s.instance_id = p_instance_id;
+    v_slot := coalesce(p_next_send_at, v_sender.next_send_at);
 
     select
         min(o.leased_until),
-        coalesce(bool_or(o.lane <> 'reply'), false)
-    into v_lease, v_busy
+        coalesce(bool_or(o.lane <> 'reply'), false),
+        coalesce(bool_or(o.lane = 'reply'), false)
+    into v_lease, v_busy, v_answering
     from messaging.outbox as o
     where o.instance_id = p_instance_id and o.dispatch_state in ('leased', 'sending');
 
@@ -9138,6 +11031,10 @@ begin
             and messaging.is_next_reply(o)
         order by o.not_before, o.id
         limit 1;
+        -- After a return answers go one by one: the end of this one wakes the number for the next.
+        if v_reply is not null and messaging.ramp_left(v_sender, messaging.clock()) > 0 then
+            v_reply := case when not v_answering then greatest(v_reply, v_sender.reply_after) end;
+        end if;
 
         if not v_busy then
             -- least() passes over nulls and greatest() too: no head must give null, not the slot.
