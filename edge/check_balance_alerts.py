@@ -17,6 +17,7 @@ from edge.functions import Answer, Call
 from shared import outbox
 from shared.ad_accounts import AdPlatform, Balance, BalanceFailure, MetaAds
 from shared.agency_messages import enqueue_each, phone_of
+from shared.credentials import CredentialsUnusable, KeyRing, of_oauth
 from shared.errors import InvalidInput, place_of
 from shared.redaction import phone_tail
 from shared.texts_pt import agency
@@ -51,9 +52,7 @@ def handle(call: Call) -> Answer:
     if not found:
         return {"message": "No active alerts"} | ({"dryRun": True, "people": []} if dry_run else {})
     run_id = call.run_id or f"{call.function}:{uuid.uuid4()}"
-    tokens = {
-        str(row["agency_id"]): str(row["access_token"]) for row in call.db.call("messaging.meta_tokens")
-    }
+    tokens = _tokens(call)
     # No connection of ours waits for the platform: nothing is held open between these calls.
     with closing(MetaAds(call.settings.meta_url)) as platform:
         alerts = _judge(call.log, platform, found, tokens)
@@ -74,6 +73,18 @@ def handle(call: Call) -> Answer:
     enqueued = _enqueue(call, due)
     call.log.info("run.enqueued", run_id=run_id, people=len(alerts), enqueued=enqueued)
     return {"processed": len(alerts), "results": results, "runId": run_id}
+
+
+def _tokens(call: Call) -> dict[str, str]:
+    """Each agency's token of the ad platform, opened; one that cannot be is logged and as good as none."""
+    ring, tokens = KeyRing.from_settings(call.settings), dict[str, str]()
+    for row in call.db.call("messaging.meta_tokens"):
+        agency_id = str(row["agency_id"])
+        try:
+            tokens[agency_id] = ring.open(str(row["access_token"]), of_oauth(agency_id, "meta_ads"))
+        except CredentialsUnusable as problem:
+            call.log.error("balance.credentials_unusable", agency_id=agency_id, why=str(problem))
+    return tokens
 
 
 def _judge(

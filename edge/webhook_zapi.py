@@ -7,6 +7,7 @@ this request's.
 from edge import inbound
 from edge.functions import Answer, Call
 from shared import inbox, phones, quick_answers, webhook_auth
+from shared.credentials import KeyRing
 from shared.providers import zapi_events
 from shared.providers.base import ProviderEvent
 from shared.redaction import phone_tail, redact_event
@@ -33,6 +34,7 @@ def handle(call: Call) -> Answer:
         path_token=call.webhook_token,
         header_token=call.headers.get("z-api-token"),
         claimed_instance=call.body.get("instanceId"),
+        ring=KeyRing.from_settings(call.settings),
     )
     event = zapi_events.parse(call.body)
     other_phone = _is_other_phone(call, instance, event)

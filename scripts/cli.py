@@ -37,6 +37,11 @@ COMMANDS = {
     "cancel": Entry("cancel:cancel", "Withdraw what has not begun: a message, a run, a function, a number."),
     "pause-all": Entry("pause:pause_all", "Stop every number, from the next message on."),
     "resume-all": Entry("pause:resume_all", "End pause-all."),
+    "credentials": Entry("credentials:credentials_group", "Make a key for ROLETA_CREDENTIALS_KEYS."),
+    "encrypt-credentials": Entry(
+        "credentials:encrypt_credentials", "Seal credentials that stand in plain text."
+    ),
+    "rotate-keys": Entry("credentials:rotate_keys", "Seal them anew with the first key, while workers send."),
     "import-env-instance": Entry("import_env_instance:import_env_instance", "Make the ZAPI_* number a row."),
     "effects": Entry("effects:effects", "What accepted messages should have written into the app."),
     "reconcile": Entry("reconcile:reconcile", "Look for evidence on sends that are uncertain, now."),

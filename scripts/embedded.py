@@ -77,6 +77,11 @@ class EmbeddedPostgres:
         """Where the data is; not under the root where the server's account could not enter it."""
         return self._data
 
+    @property
+    def home(self) -> Path:
+        """The folder with the data, the server's log and its password."""
+        return self._home
+
     def url_of(self, database: str) -> str:
         """The address of a database on this server, with the password."""
         return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{database}"

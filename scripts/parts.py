@@ -19,7 +19,7 @@ import httpx
 import psycopg
 from psycopg import sql
 
-from scripts import run_file
+from scripts import own_keys, run_file
 from scripts.children import Child
 from scripts.commands import provider_setup
 from scripts.commands.import_env_instance import import_number
@@ -29,7 +29,8 @@ from scripts.migrate import apply_all
 from scripts.sample_agency import MANAGER_EMAIL
 from scripts.sample_parts import SampleAgency, start_sample_agency
 from scripts.simulator.instances import numbered
-from shared import clock, instances, outbox
+from shared import clock, instances, outbox, sealing
+from shared.credentials import VARIABLE, KeyRing
 from shared.db import Database
 from shared.db_errors import translated
 from shared.errors import Conflict, RoletaError
@@ -81,12 +82,15 @@ class Parts:
         self._migrate(url)
         self._go_on()
         db = self._stack.enter_context(Database(url, application_name="roleta up"))
+        if self.arrangement.database == "ours":
+            # Nothing else reads a database of ours: what an earlier version left there is sealed.
+            sealing.seal_plain(db, self._ring, told=lambda _: None)
         if self.arrangement.is_sample:
             self._start_simulator()
             self._go_on()
             self._join_simulated_numbers(db)
             self.agency = start_sample_agency(
-                url, self._start_evolution, self._stack, service_key=self.service_key
+                url, self._start_evolution, self._stack, service_key=self.service_key, ring=self._ring
             )
             self.say(
                 f"agency: {MANAGER_EMAIL} with eight clients; Evolution API on {self.agency.evolution_url}"
@@ -95,6 +99,10 @@ class Parts:
             import_number(db, self.settings, by=BY, say=self.say)
         self._start_gateway_and_worker(url)
         return db
+
+    @property
+    def _ring(self) -> KeyRing:
+        return KeyRing.from_settings(self.settings)
 
     def check(self) -> None:
         """ChildDiedError if one of the processes has ended."""
@@ -114,6 +122,8 @@ class Parts:
         self._stack.callback(server.stop)
         self.say(f"database: PostgreSQL on {server.host}:{server.port}, data in {server.data}")
         url = server.url_of(self.arrangement.database_name or "postgres")
+        keys = own_keys.ring_of(server.home, self.settings.credentials_keys)
+        self.settings = dataclasses.replace(self.settings, credentials_keys=keys)
         with translated("preparing the database"):
             _make_database(server.url, self.arrangement.database_name or "postgres")
             bootstrap_supabase(url)
@@ -158,7 +168,9 @@ class Parts:
             if own.zapi_instance_id in known:
                 instance_id = known[own.zapi_instance_id].instance_id
             else:
-                instance_id = instances.add(db, _name(index), own, by=BY, phone_number=made["phone"])
+                instance_id = instances.add(
+                    db, _name(index), own, by=BY, ring=self._ring, phone_number=made["phone"]
+                )
             client = provider_setup.client_of(own, self.simulator_url or "")
             told: list[str] = []
             # The simulator is new, whatever it was told the last time.
@@ -177,6 +189,8 @@ class Parts:
 
     def _start_gateway_and_worker(self, url: str) -> None:
         environment = {"DATABASE_URL": url, "SUPABASE_SERVICE_ROLE_KEY": self.service_key}
+        if self.settings.credentials_keys:
+            environment[VARIABLE] = self.settings.credentials_keys
         if self.simulator_url:
             environment["ROLETA_ZAPI_BASE_URL"] = self.simulator_url
         if self.agency:
@@ -201,6 +215,7 @@ class Parts:
                 evolution_url=self.agency.evolution_url if self.agency else None,
                 children={child.name: child.pid for child in self._children},
                 meta_url=self.agency.ad_platform_url if self.agency else None,
+                credentials_keys=self.settings.credentials_keys,
             ),
         )
         self._stack.callback(run_file.remove, self._home)

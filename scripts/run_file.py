@@ -15,7 +15,8 @@ FOLDER = ".roleta"
 
 @dataclass(frozen=True)
 class Run:
-    """One `up`. `database_url` holds a password; `born` tells its process from a later one of the same id."""
+    """One `up`. `database_url` and `credentials_keys` hold secrets; `born` tells its process from a later one
+    of the same id."""
 
     pid: int
     born: str
@@ -25,6 +26,7 @@ class Run:
     evolution_url: str | None
     children: dict[str, int]
     meta_url: str | None = None
+    credentials_keys: str | None = field(default=None, repr=False)
 
 
 def state_folder(home: Path) -> Path:

@@ -7,6 +7,7 @@ import uuid
 
 import psycopg
 
+from shared.credentials import KeyRing, of_oauth
 from shared.db_errors import translated
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -37,10 +38,10 @@ def client_id(index: int) -> uuid.UUID:
     return uuid.uuid5(MANAGER, f"client {index}")
 
 
-def found(url: str, today: datetime.date, *, ad_platform_token: str) -> None:
+def found(url: str, today: datetime.date, *, ad_platform_token: str, ring: KeyRing) -> None:
     """Writes what of the agency is missing, figures up to yesterday too; what a manager changed stays.
 
-    `ad_platform_token`: the one that the ad platform of this run takes.
+    `ad_platform_token`: the one that the ad platform of this run takes; `ring` seals it.
     """
     with translated("founding the sample agency"), psycopg.connect(url) as connection:
         connection.execute(
@@ -56,7 +57,7 @@ def found(url: str, today: datetime.date, *, ad_platform_token: str) -> None:
             "insert into public.oauth_connections (manager_id, provider, access_token)"
             " values (%s, 'meta_ads', %s)"
             " on conflict (manager_id, provider) do update set access_token = excluded.access_token",
-            [MANAGER, ad_platform_token],
+            [MANAGER, ring.seal(ad_platform_token, of_oauth(MANAGER, "meta_ads"))],
         )
         for index, (label, email, spend, roas) in enumerate(CLIENTS):
             if is_new:

@@ -12,6 +12,7 @@ from scripts import sample_agency
 from scripts.local_auth import LocalAuth
 from scripts.simulator.ad_platform import AdPlatformSimulator
 from shared import clock
+from shared.credentials import KeyRing
 
 ANON_KEY = "local"
 
@@ -46,11 +47,12 @@ def start_sample_agency(
     stack: ExitStack,
     *,
     service_key: str | None,
+    ring: KeyRing,
 ) -> SampleAgency:
     """Founds the agency and opens its sign-in. `start_simulator(key)` gives the address of Evolution API."""
     platform = stack.enter_context(AdPlatformSimulator())
     platform.balances.update(sample_agency.BALANCES)
-    sample_agency.found(database_url, clock.now().date(), ad_platform_token=platform.token)
+    sample_agency.found(database_url, clock.now().date(), ad_platform_token=platform.token, ring=ring)
     evolution_key, password = secrets.token_urlsafe(24), secrets.token_urlsafe(9)
     service_key = service_key or secrets.token_urlsafe(32)
     evolution_url = start_simulator(evolution_key)

@@ -40,7 +40,7 @@ class ServerData:
         if self.folder.exists():
             raise ServerProblem(f"{file} is missing, and with it the way into {self.folder}: put it back")
         draft = file.with_suffix(".draft")
-        _write_private(draft, secrets.token_urlsafe(24))
+        write_private(draft, secrets.token_urlsafe(24))
         draft.replace(file)
         return file.read_text()
 
@@ -67,7 +67,7 @@ class ServerData:
         draft.mkdir(mode=0o700)
         password_file = self.home / "postgres.password.initdb"
         try:
-            _write_private(password_file, self.password())
+            write_private(password_file, self.password())
             if self.account:
                 for path in (draft, password_file):
                     os.chown(path, self.account.pw_uid, self.account.pw_gid)
@@ -116,7 +116,8 @@ def reason_in(said: str, home: Path) -> str:
     return telling[-1].strip() if telling else f"it said nothing; see {home / 'postgres.log'}"
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
+    """A file that only we may read; one that is there is replaced."""
     file.unlink(missing_ok=True)
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
         handle.write(text)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from shared import clock, log
+from shared.credentials import KeyRing
 from shared.db import Calls
 from shared.errors import DatabaseUnavailable, RoletaError
 from shared.providers.base import AttemptReport, Content, Outcome, Provider
@@ -152,13 +153,17 @@ class Providers:
         max_connections: int,
         evolution_url: str | None = None,
         evolution_key: str | None = None,
+        ring: KeyRing | None = None,
     ) -> None:
+        """`ring` opens the credentials that are sealed; None opens only plain ones."""
         self._zapi_base_url = zapi_base_url
+        self._ring = ring or KeyRing()
         self._evolution_url, self._evolution_key = evolution_url, evolution_key
         self._http = open_http(max_connections=max_connections)
 
     def __call__(self, row: Row) -> Provider:
         """ValueError for a number whose provider or credentials we cannot use."""
+        row = self._ring.open_instance(row)
         timeout = {"timeout_s": float(row["send_timeout_s"])} if row.get("send_timeout_s") else {}
         match row["provider"]:
             case "zapi":

@@ -6,13 +6,15 @@ What a provider says about a number is asked elsewhere; nothing here knows a pro
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from shared.credentials import OF_INSTANCE, CredentialsUnusable, KeyRing, of_instance
 from shared.db import Database, Row
 from shared.errors import Conflict, NotFound
 
 InstanceStatus = Literal["active", "paused", "banned", "disconnected"]
 LINK_BATCH = 1000
+IMPORT_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,14 @@ class Credentials:
     def as_row(self) -> Row:
         """The same under the names of the columns, as a provider's client wants them."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def stored(self, ring: KeyRing, instance_id: UUID) -> Row:
+        """The two that are secret, sealed for this number; plain ones from an empty ring."""
+        row = self.as_row()
+        return {
+            column: ring.seal(row[column], of_instance(instance_id, column)) if ring else row[column]
+            for column in OF_INSTANCE
+        }
 
 
 @dataclass(frozen=True)
@@ -106,11 +116,12 @@ def find(db: Database, name_or_id: str) -> Instance:
     return found[0]
 
 
-def credentials(db: Database, instance_id: UUID) -> Credentials:
-    """The secrets of a Z-API number; NotFound where it has none."""
+def credentials(db: Database, instance_id: UUID, ring: KeyRing | None = None) -> Credentials:
+    """The secrets of a Z-API number, opened; NotFound where it has none, CredentialsUnusable where `ring`
+    lacks their key."""
     rows = db.rows(
         """
-        select i.zapi_instance_id, i.zapi_token, i.zapi_client_token
+        select i.id as instance_id, i.zapi_instance_id, i.zapi_token, i.zapi_client_token
         from public.whatsapp_instances as i
         where i.id = %(instance_id)s and i.zapi_instance_id is not null and i.zapi_token is not null
         """,
@@ -118,7 +129,8 @@ def credentials(db: Database, instance_id: UUID) -> Credentials:
     )
     if not rows:
         raise NotFound("this number has no Z-API credentials")
-    return Credentials(**{name: value or "" for name, value in rows[0].items()})
+    opened = (ring or KeyRing()).open_instance(rows[0])
+    return Credentials(**{each.name: opened[each.name] or "" for each in fields(Credentials)})
 
 
 def add(
@@ -127,37 +139,80 @@ def add(
     secrets: Credentials,
     *,
     by: str,
+    ring: KeyRing | None = None,
     phone_number: str | None = None,
     seats: int = 250,
     webhook_token_hash: bytes | None = None,
 ) -> UUID:
-    """A new number of the house, in the pool and active; the first one becomes the default."""
-    added = db.call_one(
+    """A new number of the house, in the pool and active; the first one becomes the default. Its secrets are
+    sealed where `ring` has a key."""
+    instance_id = uuid4()
+    db.call(
         "messaging.add_instance",
         p_name=name,
         p_zapi_instance_id=secrets.zapi_instance_id,
-        p_zapi_token=secrets.zapi_token,
-        p_zapi_client_token=secrets.zapi_client_token,
         p_by=by,
         p_phone_number=phone_number,
         p_max_users=seats,
         p_webhook_token_hash=webhook_token_hash,
+        p_instance_id=instance_id,
+        **_as_arguments(secrets.stored(ring or KeyRing(), instance_id)),
     )
-    instance_id: UUID = added["add_instance"]
     return instance_id
 
 
-def import_environment(db: Database, secrets: Credentials, *, by: str) -> Imported:
-    """The number of the ZAPI_* variables as a row (decisions.md A3): made, renewed, or as it was."""
-    return Imported(
-        **db.call_one(
-            "messaging.import_env_instance",
-            p_zapi_instance_id=secrets.zapi_instance_id,
-            p_zapi_token=secrets.zapi_token,
-            p_zapi_client_token=secrets.zapi_client_token,
-            p_by=by,
+def import_environment(
+    db: Database, secrets: Credentials, *, by: str, ring: KeyRing | None = None
+) -> Imported:
+    """The number of the ZAPI_* variables as a row (decisions.md A3): made, renewed, or as it was.
+
+    Sealed where `ring` has a key; what stands there and says the same stays as it stands. CredentialsUnusable
+    where it is sealed and there is no ring: it must not become plain by an oversight.
+    """
+    ring = ring or KeyRing()
+    for tries_left in reversed(range(IMPORT_TRIES)):
+        there = db.rows(
+            """
+            select i.id as instance_id, i.zapi_token, i.zapi_client_token
+            from public.whatsapp_instances as i
+            where i.provider = 'zapi' and i.zapi_instance_id = %(zapi_instance_id)s
+            order by i.created_at
+            limit 1
+            """,
+            {"zapi_instance_id": secrets.zapi_instance_id},
         )
-    )
+        instance_id = there[0]["instance_id"] if there else uuid4()
+        is_same = bool(there) and _says_the_same(there[0], secrets, ring)
+        stored = dict.fromkeys(OF_INSTANCE) if is_same else secrets.stored(ring, instance_id)
+        try:
+            return Imported(
+                **db.call_one(
+                    "messaging.import_env_instance",
+                    p_zapi_instance_id=secrets.zapi_instance_id,
+                    p_by=by,
+                    p_instance_id=instance_id,
+                    **_as_arguments(stored),
+                )
+            )
+        except Conflict:  # somebody else made or removed it since we looked
+            if not tries_left:
+                raise
+    raise Conflict("this number is being made and removed at the same time: try again")
+
+
+def _says_the_same(row: Row, secrets: Credentials, ring: KeyRing) -> bool:
+    """Whether the row holds these secrets. Where its keys are lost, ours are the better ones."""
+    try:
+        opened = ring.open_instance(row)
+    except CredentialsUnusable:
+        if not ring:
+            raise
+        return False
+    return all(opened[column] == secrets.as_row()[column] for column in OF_INSTANCE)
+
+
+def _as_arguments(stored: Row) -> Row:
+    return {f"p_{column}": value for column, value in stored.items()}
 
 
 def link_profiles(db: Database, instance_id: UUID, limit: int = LINK_BATCH) -> int:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
 
+from shared import credentials
 from shared.errors import SettingsError
 
 ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
@@ -42,6 +43,7 @@ class Settings:
     auth_url: str | None = None
     jwt_secret: str | None = field(default=None, repr=False)
     service_role_key: str | None = field(default=None, repr=False)
+    credentials_keys: str | None = field(default=None, repr=False)
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8000
     public_base_url: str | None = None
@@ -83,6 +85,9 @@ class Settings:
             self.agent_key,
             self.evolution_key,
             self.jwt_secret,
+            self.supabase_anon_key,
+            *_passwords_in(self.database_url),
+            *credentials.secrets_in(self.credentials_keys),
         )
         return tuple(secret for secret in every if secret)
 
@@ -134,6 +139,7 @@ def load(env: Mapping[str, str] | None = None, env_file: Path | None = ENV_FILE)
         auth_url=read.url("ROLETA_AUTH_URL") or (f"{supabase_url}/auth/v1" if supabase_url else None),
         jwt_secret=read.text("SUPABASE_JWT_SECRET"),
         service_role_key=read.text("SUPABASE_SERVICE_ROLE_KEY"),
+        credentials_keys=read.key_ring(credentials.VARIABLE),
         gateway_host=read.text("ROLETA_GATEWAY_HOST") or default.gateway_host,
         gateway_port=read.number("ROLETA_GATEWAY_PORT", int, default.gateway_port, least=0, most=65535),
         public_base_url=read.url("ROLETA_PUBLIC_URL"),
@@ -200,6 +206,15 @@ def _read_file(path: Path) -> dict[str, str]:
         raise SettingsError(f"{path.name} cannot be read: {error.strerror}; check its permissions") from None
 
 
+def _passwords_in(address: str | None) -> list[str]:
+    """The password of an address, as it is written there and as it is meant: a driver may repeat either."""
+    try:
+        written = urlsplit(address or "").password or ""
+    except ValueError:
+        return []
+    return [written, unquote(written)]
+
+
 def _refuse_half(read: "_Reader", names: tuple[str, ...], what: str) -> None:
     missing = [name for name in names if read.text(name) is None]
     if 0 < len(missing) < len(names):
@@ -219,6 +234,12 @@ class _Reader:
         if "\x00" in value:
             raise SettingsError(f"{name} contains a NUL byte")
         return value or None
+
+    def key_ring(self, name: str) -> str | None:
+        """As it is written, once it is known to be a ring of keys."""
+        value = self.text(name)
+        credentials.parse(value)
+        return value
 
     def url(self, name: str) -> str | None:
         value = self.text(name)

@@ -1,8 +1,8 @@
 """Whose webhook a request is. No provider signs (zapi contract 5.1, evolution contract 6): a secret of ours
 in the path or in a header proves it.
 
-Every refusal is the same Unauthorized after the same work: one look-up, and the same comparisons whether it
-found a number or not.
+Every refusal is the same Unauthorized after the same work: one look-up, one credential opened, and the same
+comparisons whether it found a number or not.
 """
 
 import hashlib
@@ -11,11 +11,13 @@ import secrets
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from shared import log
+from shared.credentials import OF_INSTANCE, CredentialsUnusable, KeyRing, of_instance
 from shared.db import Calls, Row
 from shared.errors import RoletaError
 
 # What is compared where no number was found: it equals nothing.
-_NO_NUMBER: Row = {"zapi_instance_id": "", "zapi_token": "", "evolution_instance_name": ""}
+_NO_CONNECTION: Row = {"evolution_instance_name": ""}
 
 
 class Unauthorized(RoletaError):
@@ -52,23 +54,31 @@ def hash_token(token: str) -> bytes:
 
 
 def authenticate(
-    db: Calls, *, path_token: str | None, header_token: str | None, claimed_instance: object
+    db: Calls,
+    *,
+    path_token: str | None,
+    header_token: str | None,
+    claimed_instance: object,
+    ring: KeyRing | None = None,
 ) -> WebhookInstance:
     """The number of a request, or Unauthorized.
 
     With a secret in the path: it names the number, the payload's instanceId must be that number's, and a
     z-api-token, which Z-API does not document, must be right where it comes. Without one: only the
-    z-api-token of the number that the payload names.
+    z-api-token of the number that the payload names. `ring` opens the tokens that are sealed.
     """
+    ring = ring or KeyRing()
     claimed = claimed_instance if isinstance(claimed_instance, str) and "\x00" not in claimed_instance else ""
     if path_token is not None:
         rows = db.call("messaging.webhook_instance", p_token_hash=hash_token(path_token))
     else:
         rows = db.call("messaging.webhook_instance", p_zapi_instance_id=_encodable(claimed))
     is_proven_by_path = path_token is not None and header_token is None
-    for row in rows or [_NO_NUMBER]:
+    # The secret in the path proves the number by itself: a token that we lost the key of loses no event.
+    unopened = header_token or "" if path_token is not None else ""
+    for row in rows or [_no_number(ring)]:
         is_named = same_secret(row["zapi_instance_id"], claimed)
-        has_token = _is_token_of(row, header_token or "")
+        has_token = _is_token_of(row, header_token or "", ring, unopened=unopened)
         if is_named and (has_token or is_proven_by_path):
             return WebhookInstance(row["instance_id"], row["instance_name"], row["phone_number"])
     raise Unauthorized
@@ -86,7 +96,7 @@ def authenticate_connection(
     """
     claimed = claimed_name if isinstance(claimed_name, str) else ""
     rows = db.call("messaging.webhook_connection", p_token_hash=hash_token(header_token or ""))
-    for row in rows or [_NO_NUMBER]:
+    for row in rows or [_NO_CONNECTION]:
         if same_secret(row["evolution_instance_name"], claimed) and header_token:
             return WebhookConnection(
                 row["instance_id"], row["evolution_instance_name"], row["agency_id"], row["phone_number"]
@@ -100,8 +110,26 @@ def same_secret(expected: str, given: str) -> bool:
     return hmac.compare_digest(one, other) and bool(one)
 
 
-def _is_token_of(row: Row, header_token: str) -> bool:
-    return same_secret(row["zapi_token"] or "", header_token)
+def _no_number(ring: KeyRing) -> Row:
+    """What is opened and compared in the place of a number that is not there."""
+    stored, place = ring.decoy
+    return {
+        "instance_id": place.row,
+        "instance_name": "",
+        "zapi_instance_id": "",
+        OF_INSTANCE[0]: stored,
+    }
+
+
+def _is_token_of(row: Row, header_token: str, ring: KeyRing, *, unopened: str = "") -> bool:
+    """`unopened`: what is compared where the number's own token cannot be opened; empty: nothing is equal."""
+    place = of_instance(row["instance_id"], OF_INSTANCE[0])
+    try:
+        token = ring.open(row["zapi_token"] or "", place)
+    except CredentialsUnusable as problem:
+        log.get().error("webhook.credentials_unusable", instance=row["instance_name"], why=str(problem))
+        token = unopened
+    return same_secret(token, header_token)
 
 
 def _encodable(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from shared import agent, clock, log, reconcile
 from shared.compose import DraftDuty
 from shared.connections import Connections
+from shared.credentials import KeyRing
 from shared.db import Calls
 from shared.dispatcher import Dispatcher, Providers
 from shared.errors import DatabaseUnavailable, RoletaError
@@ -56,6 +57,7 @@ class Worker:
             max_connections=settings.max_in_flight + 8,
             evolution_url=settings.evolution_url,
             evolution_key=settings.evolution_key,
+            ring=KeyRing.from_settings(settings),
         )
         self._dispatcher = Dispatcher(db, self._providers, worker=name, max_in_flight=settings.max_in_flight)
         self._health = HealthDuty(db, self._providers)

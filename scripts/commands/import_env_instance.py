@@ -6,6 +6,7 @@ import click
 
 from scripts.commands.surroundings import Surroundings, by_option, pass_surroundings, say
 from shared import instances
+from shared.credentials import VARIABLE, KeyRing
 from shared.db import Database
 from shared.errors import Conflict, SettingsError
 from shared.settings import Settings
@@ -43,8 +44,14 @@ def import_number(db: Database, settings: Settings, *, by: str, say: Say) -> Non
 
     A second id makes a second number and moves nobody.
     """
-    imported = instances.import_environment(db, _credentials(settings), by=by)
+    ring = KeyRing.from_settings(settings)
+    imported = instances.import_environment(db, _credentials(settings), by=by, ring=ring)
     name = instances.find(db, str(imported.instance_id)).name
+    if not ring:
+        say(
+            f"the credentials of {name} stand in plain text in the database, since {VARIABLE} is not set: "
+            "`roleta credentials new-key` makes a key, `roleta encrypt-credentials` seals them"
+        )
     if imported.created:
         say(f"the number of ZAPI_INSTANCE_ID is now {name}")
     elif imported.updated:

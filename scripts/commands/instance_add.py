@@ -7,8 +7,9 @@ import click
 from scripts.commands import provider_setup
 from scripts.commands.surroundings import Surroundings, by_option, pass_surroundings, say
 from shared import instances
+from shared.credentials import VARIABLE
 from shared.db import Database
-from shared.errors import Conflict, InvalidInput, RoletaError
+from shared.errors import Conflict, InvalidInput, RoletaError, SettingsError
 from shared.redaction import phone_tail
 
 SECRETS = ("Z-API instance id", "instance token", "account security token (Client-Token)")
@@ -33,6 +34,7 @@ def add(around: Surroundings, *, name: str, seats: int, force: bool, by: str) ->
     Client-Token.
     """
     settings = around.settings
+    _refuse_without_key(around)
     with around.database(name="roleta instance add") as db:
         _refuse_known_name([each.name for each in instances.every(db)], name)
         secrets = _read_secrets()
@@ -42,7 +44,7 @@ def add(around: Surroundings, *, name: str, seats: int, force: bool, by: str) ->
             if checked.problem and not force:
                 raise RoletaError(f"nothing added: {checked.problem} (--force adds it all the same)")
             instance_id = instances.add(
-                db, name, secrets, by=by, phone_number=checked.phone_number, seats=seats
+                db, name, secrets, by=by, ring=around.ring, phone_number=checked.phone_number, seats=seats
             )
             added = instances.find(db, str(instance_id))
             phone = f", phone {phone_tail(checked.phone_number)}" if checked.phone_number else ""
@@ -86,7 +88,9 @@ def _rotate(around: Surroundings, db: Database, found: instances.Instance, by: s
     settings = around.settings
     if found.provider == "evolution":
         return provider_setup.rotate_evolution_webhook(db, settings, found.instance_id, by=by, say=say)
-    client = provider_setup.client_of(instances.credentials(db, found.instance_id), settings.zapi_base_url)
+    client = provider_setup.client_of(
+        instances.credentials(db, found.instance_id, around.ring), settings.zapi_base_url
+    )
     try:
         return provider_setup.rotate_webhook(
             db, client, found.instance_id, settings.public_base_url, by=by, say=say
@@ -111,7 +115,7 @@ def test_number(around: Surroundings, number: str, by: str) -> None:
     with around.database(name="roleta instance test") as db:
         found = instances.find(db, number)
         client = provider_setup.client_of(
-            instances.credentials(db, found.instance_id), around.settings.zapi_base_url
+            instances.credentials(db, found.instance_id, around.ring), around.settings.zapi_base_url
         )
         try:
             checked = provider_setup.check(client)
@@ -126,6 +130,15 @@ def test_number(around: Surroundings, number: str, by: str) -> None:
         say(f"another phone than before ({phone_tail(found.phone_number)}) is paired: was that meant?")
     if checked.problem:
         raise click.exceptions.Exit(1)
+
+
+def _refuse_without_key(around: Surroundings) -> None:
+    """Before a person types secrets: they would stand readable in the database, and in each of its dumps."""
+    if not around.ring:
+        raise SettingsError(
+            f"{VARIABLE} is not set, so the number's secrets would stand in plain text in the database: make "
+            "a key with `roleta credentials new-key`, set it for every gateway, worker and command; then add"
+        )
 
 
 def _refuse_known_name(known: list[str], name: str) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from edge.runs import cron_functions
 from scripts.commands.surroundings import Surroundings, json_option, pass_surroundings, say_json
 from scripts.commands.tables import console, length, moment, table, until
-from shared import clock, outbox, scheduler
+from shared import clock, outbox, scheduler, sealing
 from shared.cron import Slots
 from shared.db import Database
 from shared.outbox import PoolRow, Return
@@ -45,6 +45,7 @@ def status(around: Surroundings, as_json: bool) -> None:
         failed = open_effects(db)
         runs = scheduler.latest_runs(db)
         returns = outbox.returns(db)
+        plain = sealing.plain(db)
     schedules = [(each.slug, each.schedule) for each in cron_functions() if each.schedule is not None]
     if as_json:
         say_json(
@@ -54,12 +55,17 @@ def status(around: Surroundings, as_json: bool) -> None:
                 "audit_findings": findings,
                 "failed_effects": failed,
                 "returns": [asdict(row) for row in returns],
+                "plain_credentials": plain,
                 "schedules": {slug: asdict(runs[slug]) if slug in runs else None for slug, _ in schedules},
             }
         )
         return
     page = _page(pool, paused, findings, failed)
     page += [Text(line, style="yellow") for row in returns for line in return_lines(row)]
+    if plain:
+        page.append(
+            Text(f"{plain} credentials stand in plain text: roleta encrypt-credentials", style="yellow")
+        )
     if schedules:
         page.append(_schedule_table(schedules, runs, around.settings.time_zone))
     console().print(Group(*page))

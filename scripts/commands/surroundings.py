@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from scripts import run_file
+from shared.credentials import KeyRing
 from shared.db import Calls, Database
 from shared.errors import SettingsError
 from shared.settings import Settings, load
@@ -56,7 +57,14 @@ class Surroundings:
             settings = dataclasses.replace(settings, zapi_base_url=self.running.simulator_url)
         if self.running.meta_url:
             settings = dataclasses.replace(settings, meta_url=self.running.meta_url)
+        if self.running.credentials_keys:
+            settings = dataclasses.replace(settings, credentials_keys=self.running.credentials_keys)
         return settings
+
+    @property
+    def ring(self) -> KeyRing:
+        """The keys of the credentials in that database; empty where none are set."""
+        return KeyRing.from_settings(self.settings)
 
     @property
     def database_url(self) -> str:

@@ -156,7 +156,7 @@ def test_the_dispatcher_makes_this_client_for_its_rows(script: Script) -> None:
     ],
 )
 def test_a_number_without_its_server__refused(
-    settings: dict[str, str], row: dict[str, Any], named: str
+    settings: dict[str, Any], row: dict[str, Any], named: str
 ) -> None:
     """Without its settings a number's credentials are unusable: the error names the variable to set."""
     providers = Providers(zapi_base_url="http://127.0.0.1:9", max_connections=2, **settings)

@@ -256,6 +256,12 @@ FUNCTIONS: dict[str, Action] = {
         f"E{s.randrange(2)}",
         f"t{s.random()}",
     ),
+    "exchange_credentials": lambda w, s: w.rows(
+        "select messaging.exchange_credentials('public.whatsapp_instances', 'zapi_token', (select jsonb_agg("
+        "jsonb_build_object('row_key', i.id, 'stored', i.zapi_token, 'sealed', %s::text) order by random())"
+        " from public.whatsapp_instances as i where i.zapi_token is not null))",
+        f"enc:v1:k{s.randrange(3)}:{s.randrange(10**9)}",
+    ),
     "link_profiles": _some(f"link_profiles({A_NUMBER}, 5)"),
     "take_health_checks": _some("take_health_checks(0, 2)"),
     "record_health": _call(f"messaging.record_health({A_NUMBER}, %s)", [True, False, None]),

@@ -13,6 +13,7 @@ from scripts.simulator.instances import numbered
 from scripts.simulator.process import SimulatorProcess
 from shared import instances
 from shared.db import Database
+from tests.keys import KEYS
 from tests.scripts.roleta import Roleta, RunningRoleta, Runs, ended
 
 
@@ -28,7 +29,7 @@ def home() -> Iterator[Path]:
 @pytest.fixture
 def roleta(home: Path, database_url: str) -> Roleta:
     """The command over this test's migrated database."""
-    return Roleta(home, DATABASE_URL=database_url)
+    return Roleta(home, DATABASE_URL=database_url, ROLETA_CREDENTIALS_KEYS=KEYS)
 
 
 @pytest.fixture

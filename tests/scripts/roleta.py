@@ -33,6 +33,7 @@ FOREIGN = (
     "EVOLUTION_API_URL",
     "EVOLUTION_API_KEY",
     "META_GRAPH_URL",
+    "ROLETA_CREDENTIALS_KEYS",
 )
 COMMAND = [sys.executable, "-P", "-m", "scripts.cli"]
 

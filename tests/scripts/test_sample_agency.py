@@ -14,6 +14,7 @@ from scripts.simulator.ad_platform import AdPlatformSimulator
 from shared.db import Database
 from shared.errors import Conflict
 from tests.agency import Agency
+from tests.keys import KEYS, RING
 from tests.scripts.roleta import Roleta
 
 TODAY = datetime.date(2026, 11, 22)
@@ -23,7 +24,7 @@ NOWHERE = "http://127.0.0.1:1"
 @pytest.fixture
 def sample(db: Database, database_url: str) -> Agency:
     """The sample's agency, its first client connected."""
-    found(database_url, TODAY, ad_platform_token="first")
+    found(database_url, TODAY, ad_platform_token="first", ring=RING)
     agency = Agency(db, MANAGER, [client_id(0)])
     begun = agency.as_manager.call_one("messaging.begin_connection", p_client_id=client_id(0))
     db.call("messaging.record_health", p_instance_id=begun["instance_id"], p_connected=True)
@@ -43,6 +44,7 @@ def running(home: Path, database_url: str, *, meta_url: str | None = None) -> No
         evolution_url=NOWHERE,
         children={},
         meta_url=meta_url,
+        credentials_keys=KEYS,
     )
     run_file.write(home, run)
 
@@ -50,7 +52,7 @@ def running(home: Path, database_url: str, *, meta_url: str | None = None) -> No
 def test_a_phone_of_an_earlier_run_is_not_called_connected(sample: Agency, database_url: str) -> None:
     """Each run has a simulator of its own, with no phone: the page says so from the first look on, and nobody
     is written to through a number that is not there."""
-    found(database_url, TODAY + datetime.timedelta(days=1), ad_platform_token="second")
+    found(database_url, TODAY + datetime.timedelta(days=1), ad_platform_token="second", ring=RING)
     assert sample.status(client_id(0)) == "disconnected"
 
 
