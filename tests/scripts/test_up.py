@@ -13,6 +13,8 @@ import psycopg
 import pytest
 
 from scripts import run_file
+from scripts.simulator.instances import numbered
+from tests.dump import tables_with
 from tests.scripts.roleta import Roleta, RunningRoleta, ended
 from tests.waiting import eventually
 
@@ -93,6 +95,37 @@ def test_status_in_another_terminal_finds_the_running_pool(ups: Ups) -> None:
     assert "ZAPI_" not in ups.roleta.well("audit")
     assert running.asked_to_stop(signal.SIGINT) == 0
     assert "no `roleta up` is running" in ups.roleta.refused("status")
+
+
+def test_credentials_in_the_server_of_ours_are_always_sealed(ups: Ups) -> None:
+    """Without a word from anybody: the key is made once, for its owner's eyes alone; other terminals open
+    with it, and what an earlier version left in plain text is sealed at the next start."""
+    running = ups("--speed", "100")
+    running.hears("roleta is ready", 120)
+    secrets = {
+        f"{name} {index}": numbered(index)[name] for index in (1, 2, 3) for name in ("token", "client_token")
+    }
+    url, keys = ups.run.database_url, ups.run.credentials_keys
+    assert keys is not None
+    assert tables_with(url, secrets | {"key": keys.partition(":")[2]}) == []
+    assert "connected" in ups.roleta.well("instance", "test", "Aura #1")
+    assert ups.roleta.told("status", "--json")["plain_credentials"] == 0
+    [file] = [each for each in (ups.roleta.home / ".roleta").iterdir() if each.name == "credentials.keys"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "update public.whatsapp_instances set zapi_token = %s where name = 'Aura #1'",
+            [secrets["token 1"]],
+        )
+    assert ups.roleta.told("status", "--json")["plain_credentials"] == 1
+    running.asked_to_stop()
+
+    again = ups("--speed", "100")
+    again.hears("roleta is ready", 120)
+    assert ups.run.credentials_keys == keys
+    assert ups.roleta.told("status", "--json")["plain_credentials"] == 0
+    assert keys.partition(":")[2] not in running.said + again.said
+    again.asked_to_stop()
 
 
 def test_a_real_number_is_never_put_among_the_invented_people(ups: Ups) -> None:

@@ -4,8 +4,11 @@ import uuid
 
 import pytest
 
+from shared import sealing, webhook_auth
+from shared.credentials import KeyRing
 from shared.db import Database
 from shared.webhook_auth import Unauthorized, authenticate, hash_token, new_token, same_secret
+from tests.keys import RING
 
 pytestmark = pytest.mark.scoreboard("S1", tier="commit")
 
@@ -29,10 +32,14 @@ def add(db: Database, zapi_id: str, token: str, secret: str | None = None) -> uu
     return found
 
 
-def ask(db: Database, path: str | None, header: str | None, claimed: object) -> uuid.UUID | None:
+def ask(
+    db: Database, path: str | None, header: str | None, claimed: object, ring: KeyRing | None = None
+) -> uuid.UUID | None:
     """The number that these prove, or None."""
     try:
-        return authenticate(db, path_token=path, header_token=header, claimed_instance=claimed).instance_id
+        return authenticate(
+            db, path_token=path, header_token=header, claimed_instance=claimed, ring=ring
+        ).instance_id
     except Unauthorized as refused:
         assert str(refused) == "Unauthorized"
         return None
@@ -88,6 +95,36 @@ def test_two_rows_of_one_instance_are_told_apart_by_their_tokens(db: Database) -
     old, new = add(db, "A", "token-old"), add(db, "A", "token-new")
     assert ask(db, None, "token-old", "A") == old
     assert ask(db, None, "token-new", "A") == new
+
+
+def test_a_sealed_token_is_compared_opened(db: Database) -> None:
+    """The token proves, its sealed form does not, and a token that was copied from another row proves
+    nothing."""
+    one, two = add(db, "A", "token-a", "secret-a"), add(db, "B", "token-b", "secret-b")
+    sealing.seal_plain(db, RING, told=lambda _: None)
+    [stored] = db.rows("select zapi_token from public.whatsapp_instances where id = %(id)s", {"id": one})
+    sealed = stored["zapi_token"]
+    assert RING.is_sealed(sealed)
+
+    assert ask(db, None, "token-a", "A", RING) == ask(db, "secret-a", "token-a", "A", RING) == one
+    assert ask(db, None, "token-b", "B", RING) == two
+    for header in ("token-b", sealed, "", "enc:v1:"):
+        assert ask(db, None, header, "A", RING) is None, header
+        assert ask(db, "secret-a", header, "A", RING) is None, header
+    assert ask(db, None, "token-c", "C", RING) is None
+
+
+def test_without_its_key_a_number_is_proven_by_the_path_alone(db: Database) -> None:
+    """A gateway whose ring is not complete loses no event of a webhook that we configured; the bare address,
+    where only the token could prove, is refused like any other, its sealed form included."""
+    one = add(db, "A", "token-a", "secret-a")
+    sealing.seal_plain(db, RING, told=lambda _: None)
+    [stored] = db.rows("select zapi_token from public.whatsapp_instances where id = %(id)s", {"id": one})
+
+    assert ask(db, "secret-a", "token-a", "A") == ask(db, "secret-a", None, "A") == one
+    assert ask(db, "secret-a", None, "B") is None
+    for header in ("token-a", stored["zapi_token"], ""):
+        assert ask(db, None, header, "A") is None, header
 
 
 def test_odd_characters_are_refused_like_any_other(db: Database) -> None:
