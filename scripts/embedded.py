@@ -32,6 +32,17 @@ HOST = "127.0.0.1"
 START_LIMIT_S = 120  # crash recovery after a kill may replay much
 STOP_LIMIT_S = 30
 LOG_LIMIT_BYTES = 20_000_000
+# Its log shows no value of a row or of a parameter: a failed statement's text, its parameters and its DETAIL
+# ("Failing row contains ...") hold tokens, phones and texts. Our own log says which call failed, and how.
+QUIET = {
+    "log_error_verbosity": "terse",
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
 BOOTSTRAP = Path(__file__).with_name("supabase_bootstrap.sql")
 
 
@@ -179,6 +190,7 @@ class EmbeddedPostgres:
             "max_connections": "200",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            **QUIET,
             **self._settings,
         }
         return [
