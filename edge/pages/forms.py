@@ -56,12 +56,8 @@ def form_token(form_key: str, person_id: object) -> str:
     return hmac.new(form_key.encode(), f"form {person_id}".encode(), hashlib.sha256).hexdigest()
 
 
-def read_form(req: falcon.Request, expected_token: str, own_origin: str | None) -> Form:
-    """The form of a request. FormRefused unless it comes from our own page and carries the session's token.
-
-    `own_origin`: how the gateway is reached from outside, where that is not what Host says.
-    """
-    _require_own_page(req, own_origin)
+def read_form(req: falcon.Request, expected_token: str) -> Form:
+    """The form of a request (require_own_page has let it pass). FormRefused without the session's token."""
     form = parse_form(req.content_type, req.context.body)
     if not same_secret(expected_token, form.text("csrf")):
         raise FormRefused
@@ -83,12 +79,26 @@ def parse_form(content_type: str | None, body: bytes) -> Form:
     return Form(fields)
 
 
-def _require_own_page(req: falcon.Request, own_origin: str | None) -> None:
+def require_own_page(req: falcon.Request, public_base_url: str | None) -> None:
+    """FormRefused where the browser says that another site, or another origin of this one, caused this.
+
+    Both of what a browser says must fit: Sec-Fetch-Site, and Origin. Where it says neither, the form's token
+    alone decides. `public_base_url`: how the gateway is reached from outside, where Host may say otherwise.
+    """
     if req.get_header("sec-fetch-site") not in (None, "same-origin", "none"):
         raise FormRefused
     origin = req.get_header("origin")
-    if origin is None:
-        return  # the token decides; browsers say where a POST comes from
-    hosts = {req.get_header("host", default=""), urlsplit(own_origin or "").netloc} - {""}
-    if urlsplit(origin).netloc not in hosts:
+    if origin is not None and origin.lower() not in _own_origins(req, public_base_url):
         raise FormRefused
+
+
+def _own_origins(req: falcon.Request, public_base_url: str | None) -> set[str]:
+    host, public = req.get_header("host", default="").lower(), urlsplit(public_base_url or "")
+    # TLS may end at a proxy of which nobody told us.
+    origins = {f"{req.scheme}://{host}", f"https://{host}"}
+    if public.netloc:
+        origins.add(f"{public.scheme}://{public.netloc}".lower())
+    if public.scheme == "https":
+        # Where the pages are known to be on https, who listens on the wire must not send their forms.
+        origins.discard(f"http://{public.netloc}".lower())
+    return origins

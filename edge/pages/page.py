@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import falcon
 
-from edge.pages.forms import BadField, FormRefused
+from edge.pages.forms import BadField, FormRefused, require_own_page
 from edge.pages.visit import Data, Html, Redirect, Reply, SignInNeeded, Site, Visit
 from shared.errors import NotFound
 from shared.providers.base import ProviderError
@@ -17,7 +17,7 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -63,6 +63,9 @@ class Page:
     ) -> None:
         visit = Visit(self._site, req, resp, path)
         try:
+            if req.method != "GET":
+                # Before the session is read: what another site caused does not even renew a token.
+                require_own_page(req, self._site.settings.public_base_url)
             if self._site.sessions is not None:
                 visit.session = self._site.sessions.read(req, resp)
             reply = act(visit)

@@ -19,6 +19,9 @@ from shared.webhook_auth import Unauthorized
 ACCESS = "roleta_access"
 REFRESH = "roleta_refresh"
 FORM_KEY = "roleta_form"
+# On https a browser takes and sends such a cookie from this very host alone, over https alone: no sibling
+# domain and nobody on the wire can set it. Over plain HTTP (loopback) browsers refuse the prefix.
+HOST_ONLY = "__Host-"
 # Longer than an access token lives; Supabase decides how long a refresh token does.
 KEEP_S = 30 * 24 * 3600
 # Supabase takes a used refresh token once more within 10 s; two polls may arrive with the same one.
@@ -45,11 +48,11 @@ class Sessions:
 
     def read(self, req: falcon.Request, resp: falcon.Response) -> Session:
         """The session of a request; renewed where its token has expired, with new cookies in `resp`."""
-        form_key = _cookie(req, FORM_KEY)
+        form_key = self._get(req, FORM_KEY)
         if form_key is None or not 20 <= len(form_key) <= 100:
             form_key = secrets.token_urlsafe(32)
             self._set(req, resp, FORM_KEY, form_key)
-        access, refresh = _cookie(req, ACCESS), _cookie(req, REFRESH)
+        access, refresh = self._get(req, ACCESS), self._get(req, REFRESH)
         if access is not None:
             try:
                 return Session(self._verifier.person(access), form_key)
@@ -75,7 +78,7 @@ class Sessions:
 
     def end(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Signs out here and, as well as it can be reached, at Supabase Auth."""
-        access = _cookie(req, ACCESS)
+        access = self._get(req, ACCESS)
         self._forget(req, resp)
         self._set(req, resp, FORM_KEY, secrets.token_urlsafe(32))
         if access is None:
@@ -108,21 +111,26 @@ class Sessions:
         for name in (ACCESS, REFRESH):
             self._set(req, resp, name, "", keep_s=0)
 
+    def _is_secure(self, req: falcon.Request) -> bool:
+        return self._secure or req.scheme == "https"
+
+    def _name(self, req: falcon.Request, name: str) -> str:
+        return f"{HOST_ONLY}{name}" if self._is_secure(req) else name
+
+    def _get(self, req: falcon.Request, name: str) -> str | None:
+        """A cookie that came exactly once: two of one name are somebody else's doing."""
+        values = req.get_cookie_values(self._name(req, name)) or []
+        return values[0] if len(values) == 1 and values[0] else None
+
     def _set(
         self, req: falcon.Request, resp: falcon.Response, name: str, value: str, *, keep_s: int = KEEP_S
     ) -> None:
         resp.set_cookie(
-            name,
+            self._name(req, name),
             value,
             max_age=keep_s,
             path="/",
-            secure=self._secure or req.scheme == "https",
+            secure=self._is_secure(req),
             http_only=True,
             same_site="Lax",
         )
-
-
-def _cookie(req: falcon.Request, name: str) -> str | None:
-    """A cookie that came exactly once: two of one name are somebody else's doing."""
-    values = req.get_cookie_values(name) or []
-    return values[0] if len(values) == 1 and values[0] else None

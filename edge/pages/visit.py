@@ -107,7 +107,7 @@ class Visit:
     @property
     def form(self) -> Form:
         """The form that was posted; FormRefused where it is not one of ours."""
-        return read_form(self.req, self.form_token, self.site.settings.public_base_url)
+        return read_form(self.req, self.form_token)
 
     @property
     def form_token(self) -> str:

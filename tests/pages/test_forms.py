@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import pytest
 
 from edge.pages.page import Page
 from edge.pages.routes import ROUTES
@@ -11,13 +12,6 @@ from tests.pages.office import Office, hire
 from tests.pages.visitor import Visitor
 
 POSTED = [path for path, page in ROUTES if page.post is not Page.post]
-FROM_ELSEWHERE = (
-    {"Sec-Fetch-Site": "cross-site"},
-    {"Sec-Fetch-Site": "same-site"},
-    {"Origin": "https://evil.example"},
-    {"Origin": "null"},
-    {"Origin": "http://127.0.0.1.evil.example"},
-)
 _FORM = "application/x-www-form-urlencoded"
 NO_FORMS = (
     ("application/json", b'{"csrf": "x"}'),
@@ -48,6 +42,7 @@ def stored(office: Office) -> dict[str, Any]:
     return office.db.rows(_STATE)[0]
 
 
+@pytest.mark.scoreboard("S13", tier="commit")
 def test_a_form_without_its_token__refused(office: Office, visitor: Visitor) -> None:
     """Every POST of the pages needs the session's token: without it nothing happens."""
     before = stored(office)
@@ -60,6 +55,7 @@ def test_a_form_without_its_token__refused(office: Office, visitor: Visitor) -> 
     assert visitor.get("/agency").status_code == 200
 
 
+@pytest.mark.scoreboard("S13", tier="commit")
 def test_a_token_of_another_session__refused(office: Office, visitor: Visitor) -> None:
     """What one manager's page carries does not open another's, nor the same manager's next session."""
     hire(office.database_url, office.auth, "outro@agencia.example", clients=(), agency="Outra")
@@ -81,21 +77,6 @@ def hire_visitor(office: Office, email: str) -> Visitor:
     visitor = Visitor(httpx.Client(base_url=office.address, verify=NO_AUTHORITIES, timeout=30))
     visitor.post("/sign-in", {"email": email, "password": office.manager.password})
     return visitor
-
-
-def test_a_form_from_another_site__refused(visitor: Visitor) -> None:
-    """Even with the right token, a POST that another site caused is not taken."""
-    for headers in FROM_ELSEWHERE:
-        answer = visitor.post("/sign-out", on="/agency", headers=headers)
-        assert (answer.status_code, "Formulário vencido" in answer.text) == (403, True), headers
-    assert visitor.get("/agency").status_code == 200
-
-
-def test_a_form_from_our_own_page_is_taken(office: Office, visitor: Visitor) -> None:
-    """What a browser sends along with our own forms passes."""
-    headers = {"Sec-Fetch-Site": "same-origin", "Origin": office.address}
-
-    assert visitor.post("/sign-out", on="/agency", headers=headers).status_code == 303
 
 
 def test_what_is_no_form_of_ours__refused(visitor: Visitor) -> None:
