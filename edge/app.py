@@ -160,6 +160,9 @@ class Observer:
     ) -> None:
         """Runs for every answer, refusals included."""
         resp.set_header("X-Request-Id", req.context.request_id)
+        if resp.get_header("Cache-Control") is None:
+            # Answers hold people's messages, and get-qrcode a code that opens a number.
+            resp.set_header("Cache-Control", "no-store")
         if not getattr(resource, "same_origin_only", False):
             resp.set_header("Access-Control-Allow-Origin", "*")
         self._log.info(

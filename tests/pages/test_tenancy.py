@@ -10,6 +10,8 @@ from edge.pages.routes import ROUTES
 from tests.pages.office import Manager, Office, hire
 from tests.pages.visitor import Visitor
 
+pytestmark = pytest.mark.scoreboard("S16", tier="commit")
+
 OF_A_CLIENT = [(path, page) for path, page in ROUTES if "{client_id}" in path]
 SHOWN = [path for path, page in OF_A_CLIENT if page.get is not Page.get]
 POSTED = [path for path, page in OF_A_CLIENT if page.post is not Page.post]
