@@ -9,7 +9,8 @@ import falcon
 
 from edge.pages.forms import BadField, FormRefused, require_own_page
 from edge.pages.visit import Data, Html, Redirect, Reply, SignInNeeded, Site, Visit
-from shared.errors import NotFound
+from shared import unknowns
+from shared.errors import NotFound, RoletaError
 from shared.providers.base import ProviderError
 from shared.texts_pt import pages as words
 
@@ -135,14 +136,25 @@ def _write(visit: Visit, reply: Reply) -> None:
             resp.content_type = "text/html; charset=utf-8"
             if refresh_s is not None:
                 resp.set_header("Refresh", str(refresh_s))
-            resp.text = visit.site.templates.render(template, _shell(visit) | dict(values))
+            resp.text = visit.site.templates.render(template, _shell(visit, http_status) | dict(values))
 
 
-def _shell(visit: Visit) -> dict[str, Any]:
+def _shell(visit: Visit, http_status: int) -> dict[str, Any]:
     """What base.html needs, whatever the page."""
     return {
         "person": visit.session.person,
+        "uncertain": 0 if http_status >= 500 else _uncertain(visit),
         "form_token": visit.form_token,
         "place": visit.req.path,
         "notice": words.NOTICES.get(visit.query.get("notice", "")),
     }
+
+
+def _uncertain(visit: Visit) -> int:
+    """How many uncertain messages wait for a decision: beside the way to their page."""
+    if visit.session.person is None:
+        return 0
+    try:
+        return unknowns.count_own(visit.db)
+    except RoletaError:
+        return 0  # a page is worth more than this count

@@ -18,6 +18,7 @@ from edge.pages.reports import Deliveries, DeliveryStates, Report, ReportPreview
 from edge.pages.session import Sessions
 from edge.pages.sign_in import SignInPage, SignOut
 from edge.pages.static_files import StaticFiles
+from edge.pages.uncertain import Decide, UncertainPage
 from edge.pages.visit import Site
 from shared.connections import Connections
 from shared.db import Calls
@@ -39,6 +40,8 @@ ROUTES: tuple[tuple[str, type[Page]], ...] = (
     ("/connections", ConnectionsPage),
     ("/reports", Deliveries),
     ("/reports.json", DeliveryStates),
+    ("/uncertain", UncertainPage),
+    ("/uncertain/{message_id}/{decision}", Decide),
     ("/clients/new", NewClient),
     (f"{_CLIENT}/edit", EditClient),
     (f"{_CLIENT}/remove", RemoveClient),

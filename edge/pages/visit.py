@@ -90,6 +90,10 @@ class Visit:
         """The database as this person: every function that is called checks what they may do."""
         return self.site.db.as_person(self.person)
 
+    def part(self, name: str) -> str:
+        """What stands in the address at {name}; empty where its route has no such part."""
+        return self._path.get(name, "")
+
     @property
     def client_id(self) -> UUID | None:
         """The client of the path, None for the agency itself; NotFound for what is no id."""

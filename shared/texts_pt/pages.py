@@ -178,6 +178,15 @@ NOTICES = {
     "accounts_saved": Word("Contas salvas.", "ok"),
     "client_added": Word("Cliente adicionado.", "ok"),
     "client_renamed": Word("Nome alterado.", "ok"),
+    "uncertain_resent": Word("A mensagem voltou para a fila e sai no ritmo do número.", "ok"),
+    "uncertain_considered": Word("A mensagem consta como enviada.", "ok"),
+    "uncertain_dropped": Word("A mensagem foi descartada.", "ok"),
+    "uncertain_settled": Word(
+        "Esta mensagem já tinha sido decidida por outra pessoa, ou confirmada. Nada mudou.", "idle"
+    ),
+    "uncertain_waits": Word(
+        "A mensagem ainda está na fila do provedor e pode sair sozinha. Nada mudou.", "wait"
+    ),
     "client_removed": Word("Cliente removido, com a conexão, os relatórios e os alertas dele.", "ok"),
 }
 

@@ -112,7 +112,7 @@ def test_nothing_but_post_changes_anything(office: Office, visitor: Visitor) -> 
     for (route, page), site in itertools.product(ROUTES, ("cross-site", "same-origin")):
         if page.get is Page.get:
             continue
-        path = route.format(client_id=office.manager.clients[CLIENT])
+        path = route.format(client_id=office.manager.clients[CLIENT], message_id=1, decision="resend")
         answer = visitor.get(path + query, headers=headers_of(office, site, None))
         assert answer.status_code in (200, 303, 404), path
     for method in ("HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"):

@@ -34,7 +34,7 @@ _STATE = """
 
 def path_of(route: str, office: Office) -> str:
     """A route's path for the first client."""
-    return route.format(client_id=office.manager.clients["Padaria Sol"])
+    return route.format(client_id=office.manager.clients["Padaria Sol"], message_id=1, decision="resend")
 
 
 def stored(office: Office) -> dict[str, Any]:

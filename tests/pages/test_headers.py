@@ -16,7 +16,9 @@ _INLINE = re.compile(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javasc
 def test_every_page_is_private_and_strict(office: Office, visitor: Visitor) -> None:
     """Security headers, no caching, no reading by other origins, nothing inline; whatever its status."""
     for route in SHOWN:
-        answer = visitor.get(route.format(client_id=office.manager.clients["Padaria Sol"]))
+        answer = visitor.get(
+            route.format(client_id=office.manager.clients["Padaria Sol"], message_id=1, decision="resend")
+        )
 
         assert answer.status_code < 500, route
         assert {name: answer.headers.get(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS, route
