@@ -1,9 +1,12 @@
 -- The page "Envios incertos": a manager sees the own agency's messages of which we cannot tell whether they were sent, and decides of them; an
 -- admin the house's as well.
--- Locks: none; functions only.
+-- Locks: SHARE on messaging.outbox (writers wait) for the time of building one partial index of few rows: one read of the table.
 -- depends: 0063.decisions
 
 set local lock_timeout = '5s';
+
+-- Counted on every page: neither the history nor what waits for a number that is down is read for it.
+create index outbox_uncertain on messaging.outbox (agency_id, id) where dispatch_state = 'unknown';
 
 create function messaging.is_own_message(p_agency_id uuid) returns boolean
 language plpgsql stable security definer set search_path = ''

@@ -78,7 +78,7 @@ class Entry:
     since_exact: str
     text: str
     verdict: Word
-    known: list[str]
+    known: list[tuple[str, str]]
     by_itself: str
     can_resend: bool
 
@@ -136,12 +136,13 @@ def _verdict(message: Unknown) -> Word:
     return words.VERDICTS.get(message.presumed or "", words.NO_VERDICT)
 
 
-def _known(message: Unknown, when: When) -> list[str]:
+def _known(message: Unknown, when: When) -> list[tuple[str, str]]:
+    """Each piece of evidence as a sentence, and since when we know it."""
     told = [
-        f"{when(each.seen_at)}: {words.KNOWN.get((each.source, each.says), words.OTHERWISE[each.says])}"
+        (words.KNOWN.get((each.source, each.says), words.OTHERWISE[each.says]), when(each.seen_at))
         for each in message.evidence
     ]
-    return told or [words.NOT_CONFIRMED]
+    return told or [(words.NOT_CONFIRMED, "")]
 
 
 def _asked(visit: Visit) -> tuple[int, Decision]:

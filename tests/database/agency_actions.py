@@ -122,6 +122,17 @@ def write_to_a_client(world: World, source: random.Random) -> object:
     )
 
 
+def decide_own_unknown(world: World, source: random.Random) -> object:
+    """A manager decides of some uncertain message of the agency; of another's, or a settled one, refused."""
+    world.rows("select set_config('request.jwt.claims', %s, false)", json.dumps({"sub": str(AGENCY)}))
+    return world.value(
+        "select messaging.decide_own_unknown("
+        "(select id from messaging.outbox where agency_id is not null"
+        " order by dispatch_state = 'unknown' desc, random() limit 1), %s, 'a test')",
+        source.choice(["resend", "consider_sent", "drop"]),
+    )
+
+
 def remove_client(world: World, source: random.Random) -> object:
     """A manager removes a client, who comes back."""
     as_manager("remove_client(%s)")(world, source)
@@ -177,6 +188,7 @@ MANAGERS: dict[str, Action] = {
     ),
 }
 MANAGERS |= {
+    "decide_own_unknown": decide_own_unknown,
     "rename_client": as_manager("rename_client(%s, 'Client')"),
     "remove_client": remove_client,
     "save_accounts": as_manager_saves(
