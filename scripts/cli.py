@@ -35,6 +35,8 @@ COMMANDS = {
     "why": Entry("why:why", "Where a message stands, what holds it, when it should go."),
     "instance": Entry("instance:instance", "The numbers: add, list, pause, seats, gaps ..."),
     "cancel": Entry("cancel:cancel", "Withdraw what has not begun: a message, a run, a function, a number."),
+    "unknowns": Entry("unknowns:list_unknowns", "Messages that may or may not have been sent."),
+    "decide": Entry("unknowns:decide", "Decide of one of them: resend, consider-sent, drop."),
     "pause-all": Entry("pause:pause_all", "Stop every number, from the next message on."),
     "resume-all": Entry("pause:resume_all", "End pause-all."),
     "credentials": Entry("credentials:credentials_group", "Make a key for ROLETA_CREDENTIALS_KEYS."),

@@ -59,7 +59,7 @@ def test_no_hostile_text_runs(office: Office, context: BrowserContext) -> None:
         doubts.world.rows("update public.whatsapp_instances set name = %s", all_of_them)
         name_clients(office, NAMES)
         log(office, TEXTS[:100])
-        name_client(office, all_of_them)
+        name_client(office, " ".join(TEXTS[::40]))
         assert visited() == harmless
 
         written_by_the_script(tab)

@@ -40,6 +40,12 @@ class Doubts:
                 " first_connected_at, whatsapp_instance_id) values (%s, %s, %s, 'connected', now(), %s)",
                 manager.user_id, label and manager.clients[label], made, self._numbers[key],
             )  # fmt: skip
+            self.world.rows(
+                "insert into messaging.pairings"
+                " (instance_id, pairing_state, started_at, limit_at, looked_at, is_settled)"
+                " values (%s, 'connected', now(), now(), now(), true)",
+                self._numbers[key],
+            )
         return self._numbers[key]
 
     def of_client(self, label: str, *, by: str = "client", text: str = TEXT, **fields: object) -> int:
