@@ -18,11 +18,12 @@ WATCH = "window.wasHit = 0; window.hit = () => { window.wasHit += 1; };"
 
 
 def made_of(page: Page) -> list[str]:
-    """The elements of the document as the browser understood it, and their attributes."""
+    """The elements of the document as the browser understood it, and their attributes; in no order, since the
+    log goes by time."""
     found: list[str] = page.evaluate(
         "[...document.querySelectorAll('*')].map(e => e.localName + ' ' + e.getAttributeNames().join(' '))"
     )
-    return found
+    return sorted(found)
 
 
 def test_no_hostile_text_runs(office: Office, context: BrowserContext) -> None:
@@ -38,7 +39,7 @@ def test_no_hostile_text_runs(office: Office, context: BrowserContext) -> None:
         tab.page.on("request", lambda request: asked.append(request.url))
         tab.sign_in(office.manager)
         name_clients(office, HARMLESS[: len(NAMES)])
-        log(office, HARMLESS[:100])
+        log(office, HARMLESS[:50])
         pages = ["/agency", "/connections", "/reports", "/uncertain", f"/uncertain/{message}/drop"]
         pages += [office.path(CLIENT, page) for page in OF_A_CLIENT]
 
@@ -58,7 +59,7 @@ def test_no_hostile_text_runs(office: Office, context: BrowserContext) -> None:
         )
         doubts.world.rows("update public.whatsapp_instances set name = %s", all_of_them)
         name_clients(office, NAMES)
-        log(office, TEXTS[:100])
+        log(office, NAMES[:50])
         name_client(office, " ".join(TEXTS[::40]))
         assert visited() == harmless
 
