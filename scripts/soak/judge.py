@@ -30,6 +30,11 @@ _EVER_UNKNOWN = """
     from messaging.history as h join messaging.outbox as m on m.id = h.message_id
     where h.to_state = 'unknown'
 """
+_PRESUMED_NOT_SENT = """
+    select m.content ->> 'text'
+    from messaging.unknown_messages(1000000) as u join messaging.outbox as m on m.id = u.message_id
+    where u.presumed = 'not_sent'
+"""
 
 
 class BrokenPromise(RoletaError):
@@ -39,7 +44,8 @@ class BrokenPromise(RoletaError):
 @dataclass(frozen=True)
 class Verdict:
     """What was found. Texts name messages. `unknown_ever`: those that were unknown at any time; `confirmed`:
-    the sent ones of them that are accepted now; `told`: the sent ones of which a receipt reached us."""
+    the sent ones of them that are accepted now; `told`: the sent ones of which a receipt reached us;
+    `called_unsent`: the sent ones that are presumed not to be."""
 
     states: Counter[str]
     lost: list[str]
@@ -50,6 +56,7 @@ class Verdict:
     confirmed: int
     told: int
     told_confirmed: int
+    called_unsent: list[str]
     ambiguous_faults: int
     left_begun: int = 0
     smallest_gap_s: float | None = None
@@ -79,6 +86,7 @@ class Verdict:
                 ("lost", self.lost),
                 ("duplicated", self.duplicated),
                 ("unexpected", self.unexpected),
+                ("sent and presumed not sent", self.called_unsent),
             )
             if texts
         ]
@@ -123,6 +131,7 @@ def judge(
     with psycopg.connect(url) as connection:
         stored: dict[str, str] = dict(connection.execute(_STORED).fetchall())
         doubtful = {text for (text,) in connection.execute(_EVER_UNKNOWN)}
+        presumed = {text for (text,) in connection.execute(_PRESUMED_NOT_SENT)}
     sent = {text for text in doubtful if book.times[text]}
     confirmed = {text for text in sent if stored[text] == "accepted"}
     told = sent & book.told
@@ -140,6 +149,7 @@ def judge(
         confirmed=len(confirmed),
         told=len(told),
         told_confirmed=len(told & confirmed),
+        called_unsent=sorted(presumed & sent),
         ambiguous_faults=book.ambiguous,
         left_begun=left_begun,
         smallest_gap_s=book.smallest_gap_s,

@@ -61,6 +61,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             "unknown_and_sent": verdict.unknown_sent,
             "with_a_surviving_receipt": verdict.told,
             "of_these_recovered": verdict.told_confirmed,
+            "sent_and_presumed_not_sent": len(verdict.called_unsent),
             "smallest_gap_s": verdict.smallest_gap_s,
             "audit_findings": verdict.findings,
             "states": dict(verdict.states),
@@ -88,6 +89,7 @@ def _rows(outcome: Outcome, verdict: Verdict) -> list[tuple[str, str, str]]:
         ("became unknown", f"{verdict.unknown_ever:,}", f"at most {verdict.unknown_limit:,}: {reasons}"),
         ("  of these really sent", f"{verdict.unknown_sent:,}", "-"),
         ("recovered", f"{verdict.confirmed:,}", "-"),
+        ("sent and presumed not sent", str(len(verdict.called_unsent)), "0"),
     ]
     if verdict.told:
         share = (

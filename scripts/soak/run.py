@@ -23,12 +23,14 @@ from scripts.migrate import apply_all
 from scripts.simulator.process import SimulatorProcess
 from scripts.soak import kills, stage
 from scripts.soak.display import Display
-from scripts.soak.fleet import Fleet
+from scripts.soak.fleet import AS_SERVICE_ROLE, Fleet
 from scripts.soak.gateway import Gateway
 from scripts.soak.judge import Verdict, judge
 from scripts.soak.waiting import eventually
-from shared import webhook_auth
+from shared import log, webhook_auth
 from shared.db import Database
+from shared.dispatcher import Providers
+from shared.reconcile import Reconciler
 
 # A hundredth of the real 25-45 s, so that the pace is in force and yet does not set the speed.
 GAPS_S = (0.25, 0.45)
@@ -218,7 +220,7 @@ class Soak:
         self._outcome.back_s.append(round(time.monotonic() - back_at, 2))
 
     def _settle(self) -> None:
-        """What is late arrives, then the workers go in order."""
+        """What is late arrives, then the workers go in order; at last all that is uncertain is looked at."""
         if not self._outcome.stopped_early:
             self._display.say("waiting for what the provider still has to tell")
             eventually(
@@ -231,6 +233,13 @@ class Soak:
             self._fleet.ask_to_stop(worker)
         for worker in workers:
             self._fleet.wait_for_end(worker, STOP_LIMIT_S)
+        self._display.say("looking for evidence on what is uncertain")
+        providers = Providers(zapi_base_url=self._simulator.base_url, max_connections=8)
+        try:
+            with Database(self._server.url + AS_SERVICE_ROLE) as db:
+                Reconciler(db, providers, log.get()).run_once(everything=True)
+        finally:
+            providers.close()
 
     def _accepted(self) -> int:
         return int(self._simulator.control("counters")["accepted"])

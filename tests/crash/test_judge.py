@@ -44,8 +44,7 @@ def number(db: Database) -> UUID:
     added = db.call_one("messaging.add_instance", p_name="N", p_zapi_instance_id="I", p_zapi_token="t",
                         p_zapi_client_token="c", p_by="test")  # fmt: skip
     instance: UUID = added["add_instance"]
-    db.call("messaging.set_gaps", p_instance_id=instance, p_min_s=0, p_max_s=0, p_by="test", p_reply_gap_s=0.01,
-            p_reply_debt_s=1)  # fmt: skip
+    db.call("messaging.set_gaps", p_instance_id=instance, p_gap_min_s=0, p_gap_max_s=0, p_by="test")
     soak.enqueue_texts(db, [instance], TEXTS)
     return instance
 
@@ -105,8 +104,8 @@ def test_a_message_that_is_in_no_table_is_lost(db: Database, database_url: str, 
 
 @pytest.mark.usefixtures("number")
 def test_an_unknown_needs_a_reason(db: Database, database_url: str, provider: Provider) -> None:
-    """One that the book has and one that it has not: both need an ambiguous fault, or an attempt that was left
-    begun; one reason is too few."""
+    """One that the book has and one that it has not: both need an ambiguous fault, or an attempt that was
+    left begun; one reason is too few."""
     _send(db, provider, outcome="unknown", taken=1)
     _send(db, provider, outcome="unknown", taken=0)
     for _ in range(2):
@@ -123,8 +122,8 @@ def test_an_unknown_needs_a_reason(db: Database, database_url: str, provider: Pr
 def test_an_unknown_whose_receipt_arrived_must_be_confirmed(
     db: Database, database_url: str, provider: Provider
 ) -> None:
-    """The provider told us of it, and our tables still do not know: the promise of 99 % is broken; of what was
-    not told nothing is asked."""
+    """The provider told us of it, and our tables still do not know: the promise of 99 % is broken; of what
+    was not told nothing is asked."""
     told = _send(db, provider, outcome="unknown")
     _send(db, provider, outcome="unknown")
     for _ in range(2):

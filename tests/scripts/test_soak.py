@@ -1,12 +1,15 @@
 """`roleta soak` as a person runs it: small, to its end, and ended early."""
 
 import json
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.scripts.roleta import Roleta
+from tests.scripts.roleta import Roleta, ended
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -16,14 +19,12 @@ WORDS = ("lost", "duplicated", "unexpected", "recovered")
 
 
 @pytest.fixture
-def its_place(tmp_path: Path) -> Path:
-    """Where its temporary folders are made; the server's account may pass through."""
-    place = tmp_path / "place"
-    place.mkdir()
-    for each in (place, *place.parents):
-        if each.stat().st_mode & 0o001 == 0 and each.is_relative_to(tmp_path.parents[1]):
-            each.chmod(each.stat().st_mode | 0o011)
-    return place
+def its_place() -> Iterator[Path]:
+    """Where its temporary folders are made; the server's account passes through."""
+    place = Path(tempfile.mkdtemp(prefix="roleta-soak-test-"))
+    place.chmod(0o755)
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def test_a_small_soak_keeps_every_promise_and_leaves_nothing(tmp_path: Path, its_place: Path) -> None:
@@ -31,11 +32,12 @@ def test_a_small_soak_keeps_every_promise_and_leaves_nothing(tmp_path: Path, its
     figures as JSON, and no file left behind."""
     figures = tmp_path / "soak.json"
     words = [*SMALL, "--messages", "300", "--kills", "2", "--database-stops", "1", "--json", str(figures)]
-    soak = Roleta(tmp_path).started(*words, TMPDIR=str(its_place), DATABASE_URL="postgresql://never.example/")
-    assert soak.ends(180) == 0, soak.said
+    foreign = {"DATABASE_URL": "postgresql://never.example/", "ZAPI_TOKEN": "never"}
+    with ended(Roleta(tmp_path).started(*words, TMPDIR=str(its_place), **foreign)) as soak:
+        assert soak.ends(240) == 0, soak.said
+        assert all(word in soak.said for word in WORDS)
     found = json.loads(figures.read_text())
     assert [found[word] for word in WORDS[:3]] == [0, 0, 0]
-    assert all(word in soak.said for word in WORDS)
     assert (found["kills"], len(found["workers_back_s"]), found["stuck"]) == (2, 1, 0)
     assert found["soak"]["seed"] == 11
     assert 0 < found["became_unknown"] <= found["unknown_at_most"]
@@ -48,9 +50,10 @@ def test_a_small_soak_keeps_every_promise_and_leaves_nothing(tmp_path: Path, its
 
 def test_ctrl_c_ends_it_with_a_verdict_so_far(tmp_path: Path, its_place: Path) -> None:
     """The workers end what they have in hand, what was sent is judged, exit code 130, nothing is left."""
-    soak = Roleta(tmp_path).started(*SMALL, "--messages", "5000", "--kills", "0", TMPDIR=str(its_place))
-    soak.hears("of 5,000", 120)
-    assert soak.asked_to_stop(signal.SIGINT, 60) == 130, soak.said
-    assert "stopped early" in soak.said
-    assert "broken" not in soak.said
+    words = [*SMALL, "--messages", "5000", "--kills", "0"]
+    with ended(Roleta(tmp_path).started(*words, TMPDIR=str(its_place))) as soak:
+        soak.hears("of 5,000", 120)
+        assert soak.asked_to_stop(signal.SIGINT, 60) == 130, soak.said
+        assert "stopped early" in soak.said
+        assert "broken" not in soak.said
     eventually(lambda: list(its_place.iterdir()) == [], 10, "its folder is gone")
