@@ -246,7 +246,7 @@ $$;
 comment on function messaging.is_silent(messaging.attempts, messaging.outbox) is
 '15 minutes after its end there is no sign of the attempt, the provider knows of none, and the channel is proven alive: connected, other events came.';
 
-create function messaging.presume(p_message_id bigint) returns text
+create function messaging.presume(p_message_id bigint) returns boolean
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
@@ -263,7 +263,7 @@ begin
     if v_message.id is null then
         raise exception using errcode = 'WP002', message = 'there is no message with this id';
     elsif v_message.dispatch_state <> 'unknown' then
-        return v_message.dispatch_state;
+        return false;
     end if;
     select a.* into v_attempt
     from messaging.attempts as a
@@ -280,14 +280,15 @@ begin
         and v_message.expires_at > messaging.clock()
         and not exists (select from messaging.decisions as d where d.message_id = p_message_id and d.decision = 'resend')
     then
-        return messaging.decide_unknown(p_message_id, 'resend', 'reconcile', 'its rule: once, after recorded silence');
+        perform messaging.decide_unknown(p_message_id, 'resend', 'reconcile', 'its rule: once, after recorded silence');
+        return true;
     end if;
-    return v_message.dispatch_state;
+    return false;
 end
 $$;
 comment on function messaging.presume(bigint) is
 'Records silence (presumed not sent) where the channel is proven alive, and then obeys resend_once: one resend within its time, as a decision of reconcile,
-never a second. hold: nothing; drop: nothing before its end. Returns where the message stands.';
+never a second. hold: nothing; drop: nothing before its end. True where it goes again.';
 
 create function messaging.take_unknowns(p_all boolean default false, p_after bigint default 0, p_limit integer default 200)
 returns table (

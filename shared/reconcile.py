@@ -4,7 +4,7 @@ What evidence means, and what follows from it, is decided in the database (migra
 nothing is sent, and nothing is concluded. Each step may be repeated without harm.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import groupby
@@ -51,9 +51,12 @@ class Reconciler:
         self._provider_for = provider_for
         self._log = log
 
-    def run_once(self, *, everything: bool = False, tell: bool = False) -> Findings:
+    def run_once(
+        self, *, everything: bool = False, tell: bool = False, stopped: Callable[[], bool] = lambda: False
+    ) -> Findings:
         """Looks for evidence on fresh unknowns once a minute, on older ones once an hour; `everything`: on
         all of them now, whenever they were looked at. `tell`: says those aloud that nobody was told of.
+        `stopped`: asked before each number.
 
         Errors of the database pass through; a provider that cannot be asked is noted.
         """
@@ -65,6 +68,8 @@ class Reconciler:
             last = max(row["message_id"] for row in rows)
             found.looked_at += len(rows)
             for _, of_number in groupby(rows, key=lambda row: row["instance_id"]):
+                if stopped():
+                    return found
                 self._look(list(of_number), found)
         if found.looked_at or everything:
             self._count_unknown(found)
@@ -119,8 +124,7 @@ class Reconciler:
         return state
 
     def _presume(self, row: Row, found: Findings) -> None:
-        state = self._db.call_one("messaging.presume", p_message_id=row["message_id"])["presume"]
-        if state == "queued":
+        if self._db.call_one("messaging.presume", p_message_id=row["message_id"])["presume"]:
             found.resent += 1
             self._log.warning("sent again once, after recorded silence", message_id=row["message_id"])
 

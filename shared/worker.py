@@ -87,16 +87,12 @@ class Worker:
                 stop, "returns", lambda: self._all(stop, self._returns.run_once), RETURNS_LOOK_EVERY_S
             ),
         ]
-        duties += [
-            self._start(stop, "reconcile", self._reconciler.run_once, RECONCILE_EVERY_S),
-            self._start(stop, "reconcile hourly", lambda: self._hour(stop), HOUR_LOOK_EVERY_S),
-        ]
         if (connections := self._connections) is not None:
             duties.append(self._start(stop, "leftovers", connections.remove_leftovers, LEFTOVERS_EVERY_S))
         if (scheduler := self._scheduler) is not None:
             look = functools.partial(scheduler.tick, self._name, stop.is_set)
             duties.append(self._start(stop, "schedule", look, SCHEDULE_LOOK_EVERY_S))
-        composing = [
+        leaving = [
             self._start(
                 stop, f"drafts {place}", lambda: self._all(stop, self._compose), DRAFT_PAUSE_S, daemon=True
             )
@@ -107,6 +103,11 @@ class Worker:
             )
             for place in range(1, self._turns_at_once + 1)
         ]
+        # A provider that does not answer must not hold up the end either: each step may be done again.
+        leaving += [
+            self._start(stop, "evidence", lambda: self._look(stop), RECONCILE_EVERY_S, daemon=True),
+            self._start(stop, "evidence hourly", lambda: self._hour(stop), HOUR_LOOK_EVERY_S, daemon=True),
+        ]
         self._log.info("started")
         try:
             self._dispatch(stop)
@@ -115,20 +116,20 @@ class Worker:
             self._dispatcher.drain()
             for duty in duties:
                 duty.join()
-            self._leave(composing)
+            self._leave(leaving)
             self._providers.close()
             if self._connections is not None:
                 self._connections.close()
             self._log.info("stopped")
 
-    def _leave(self, composing: list[threading.Thread]) -> None:
-        """Gives the drafts and turns in hand a few seconds. What takes longer is left to its lease: nothing
-        was sent, and a worker that is told to stop must not wait for a slow service."""
+    def _leave(self, leaving: list[threading.Thread]) -> None:
+        """Gives the drafts, turns and questions in hand a few seconds. What takes longer is left to its
+        lease: nothing was sent, and a worker that is told to stop must not wait for a slow service."""
         leave_at = clock.monotonic() + LONGEST_GOODBYE_S
-        for thread in composing:
+        for thread in leaving:
             thread.join(max(0.0, leave_at - clock.monotonic()))
-        if any(thread.is_alive() for thread in composing):
-            self._log.info("left what is being composed to its lease")
+        if any(thread.is_alive() for thread in leaving):
+            self._log.info("left what is being composed or asked to its lease")
             return  # closing the agent would make them fixed texts
         self._agent.close()
 
@@ -175,6 +176,9 @@ class Worker:
         moved = self._db.call_one("messaging.expire_due")["expire_due"]
         if moved:
             self._log.info("expired", messages=moved)
+
+    def _look(self, stop: threading.Event) -> None:
+        self._reconciler.run_once(stopped=stop.is_set)
 
     def _hour(self, stop: threading.Event) -> None:
         self._hourly.tick(self._name, stop.is_set)

@@ -35,4 +35,4 @@ def work(around: Surroundings, name: str | None) -> None:
 
 def _connections(max_in_flight: int) -> int:
     """A send holds a connection only to begin and to record, so a few serve many."""
-    return min(12, 6 + max_in_flight // 4)
+    return min(13, 7 + max_in_flight // 4)

@@ -71,8 +71,12 @@ def gather(world: World, message: int) -> str:
 
 
 def presume(world: World, message: int) -> str:
-    """presume: where the message stands."""
-    return str(world.value("select messaging.presume(%s)", message))
+    """presume: where the message stands after it."""
+    before = world.state(message)
+    resent = world.value("select messaging.presume(%s)", message)
+    after = world.state(message)
+    assert resent == (before != after)
+    return after
 
 
 def asked(world: World, message: int, *traces: dict[str, Any], source: str = "provider_queue") -> int:

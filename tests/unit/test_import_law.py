@@ -14,11 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MAY_IMPORT = {"shared": {"shared"}, "edge": {"edge", "shared"}, "scripts": {"scripts", "edge", "shared"}}
 FACES = {f"shared.{name}" for name in ("instances", "outbox", "inbox", "receipts")}
 KNOW_BOTH = (
-    "shared.dispatcher",
-    "shared.health",
-    "shared.returning",
-    "shared.connections",
-    "shared.provider_side",
+    *("shared.dispatcher", "shared.health", "shared.returning", "shared.reconcile"),
+    *("shared.connections", "shared.provider_side"),
 )
 TIME_CALLS = {
     "time": {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"},
