@@ -86,8 +86,8 @@ class Reconciler:
         name = rows[0]["instance_name"]
         try:
             provider = self._provider_for(rows[0])
-            if open_rows:
-                self._ask(provider, open_rows)
+            if open_rows and self._ask(provider, open_rows):
+                open_rows = [row for row in open_rows if self._gather(row, found) == "unknown"]
             for row in dropped:
                 provider.withdraw(row["withdraw_queue_id"])
                 self._db.call("messaging.note_withdrawn", p_attempt_id=row["attempt_id"])
@@ -98,10 +98,10 @@ class Reconciler:
             found.not_asked[name] = str(error)
             self._log.warning("the provider was not asked", instance=name, why=str(error))
         for row in open_rows:
-            if self._gather(row, found) == "unknown":
-                self._presume(row, found)
+            self._presume(row, found)
 
-    def _ask(self, provider: Provider, rows: Sequence[Row]) -> None:
+    def _ask(self, provider: Provider, rows: Sequence[Row]) -> bool:
+        """Tells SQL what the provider has of these; whether there was anything."""
         sought = [Sought(row["phone"], row["begun_at"] - BEFORE, row["begun_at"] + AFTER) for row in rows]
         traces = provider.traces(sought)
         self._db.call(
@@ -110,6 +110,7 @@ class Reconciler:
             p_source=provider.traces_from,
             p_traces=as_json([_as_json(trace) for trace in traces]),
         )
+        return bool(traces)
 
     def _gather(self, row: Row, found: Findings) -> str:
         state = str(
