@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from scripts.migrate_backend import (
     FileMigration,
@@ -22,7 +21,8 @@ from scripts.migrate_backend import (
     read_files,
 )
 from shared.clock import monotonic
-from shared.errors import BY_SQLSTATE, DatabaseUnavailable, MigrationRefused, RoletaError, SettingsError
+from shared.db import read_address
+from shared.errors import BY_SQLSTATE, DatabaseUnavailable, MigrationRefused, RoletaError
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 Say = Callable[[str], None]
@@ -205,11 +205,7 @@ def _lock(guard: psycopg.Connection[Any], say: Say) -> None:
 
 
 def _refuse_pooler_port(url: str) -> None:
-    try:
-        given = conninfo_to_dict(url)
-    except psycopg.Error:
-        raise SettingsError("DATABASE_URL is not a Postgres address (postgresql://...)") from None
-    if POOLER_PORT in str(given.get("port", "")).split(","):
+    if POOLER_PORT in str(read_address(url).get("port", "")).split(","):
         raise MigrationRefused(f"port {POOLER_PORT}: {POOLED}")
 
 

@@ -83,11 +83,7 @@ class Database:
         application_name: str = "roleta",
         wait_timeout: float = 5.0,
     ) -> None:
-        try:
-            given = conninfo_to_dict(url)
-        except psycopg.Error:
-            # The driver's message would repeat the address, password included.
-            raise SettingsError("DATABASE_URL is not a Postgres address (postgresql://...)") from None
+        given = read_address(url)
         self._opening = threading.Lock()
         self._opened = False
         self._refusal: str | None = None
@@ -220,6 +216,24 @@ class AsPerson:
                 if error.code == FORBIDDEN:
                     raise Forbidden from None
                 raise
+
+
+def read_address(url: str) -> dict[str, Any]:
+    """What an address names. SettingsError for one that is none, or whose password is not written as an
+    address wants it: a driver would repeat the rest of it as the name of a host, a port or a database."""
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.Error:
+        # The driver's message would repeat the address, password included.
+        raise SettingsError("DATABASE_URL is not a Postgres address (postgresql://...)") from None
+    host, port, name = (str(given.get(part) or "") for part in ("host", "port", "dbname"))
+    is_odd_host = "@" in host or ("/" in host and not host.startswith("/"))
+    if is_odd_host or "@" in name or (not port.replace(",", "0").isdecimal() and port):
+        raise SettingsError(
+            "DATABASE_URL ends its password too early: in it write @ as %40, / as %2F, : as %3A, # as %23, "
+            "? as %3F and % as %25"
+        )
+    return given
 
 
 def as_json(value: object) -> Jsonb:

@@ -38,6 +38,7 @@ from tests.scripts.roleta import FOREIGN, Roleta
 from tests.waiting import eventually
 
 FUNCTIONS = "/functions/v1"
+READY_S = 60
 
 
 def _canary(what: str) -> str:
@@ -159,9 +160,9 @@ class House:
         """The gateway and one worker, as an operator starts them."""
         self._process("gateway", "serve", "--port", "0")
         self._process("worker", "work", "--name", "worker")
-        heard = eventually(lambda: self._line("gateway", "listening"), 30, "the gateway listening")
+        heard = eventually(lambda: self._line("gateway", "listening"), READY_S, "the gateway listening")
         self.base_url = heard["address"]
-        eventually(lambda: self._line("worker", "started"), 30, "the worker at work")
+        eventually(lambda: self._line("worker", "started"), READY_S, "the worker at work")
 
     def log(self, name: str) -> str:
         """What a process has said so far."""
@@ -271,8 +272,8 @@ class House:
         self._stack.callback(_end, process)
 
     def _line(self, name: str, event: str) -> Mapping[str, Any] | None:
-        for line in self.log(name).splitlines():
-            if line.startswith("{") and json.loads(line).get("event") == event:
+        for line in self.log(name).splitlines(keepends=True):
+            if line.startswith("{") and line.endswith("\n") and json.loads(line).get("event") == event:
                 found: Mapping[str, Any] = json.loads(line)
                 return found
         return None
