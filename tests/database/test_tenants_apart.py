@@ -121,7 +121,7 @@ def test_no_call_of_a_manager_reports_or_alerts_for_another_s_client(db: Databas
     """Report now, settings, deliveries, alerts, accounts: a foreign client and none get the same answer, and
     nothing is stored."""
     one, two = found_agency(db), found_agency(db)
-    for function, arguments in (
+    calls: list[tuple[str, dict[str, object]]] = [
         ("report_now", {}),
         ("save_report_settings", {"p_settings": {"frequency": "daily", "phone_number": "5511987650001"}}),
         ("save_balance_alerts", {"p_alerts": []}),
@@ -129,7 +129,8 @@ def test_no_call_of_a_manager_reports_or_alerts_for_another_s_client(db: Databas
         ("end_connection", {}),
         ("pairing_view", {}),
         ("remove_client", {}),
-    ):
+    ]
+    for function, arguments in calls:
         answers = {
             answer_of(one.as_manager, function, client, arguments) for client in (two.clients[0], uuid4())
         }

@@ -61,8 +61,9 @@ def zapi(db: Database) -> Hooked:
         path = BARE if secret is None else f"{BARE}/{secret}"
         return Request(path, {}, message(own) | {"instanceId": name})
 
-    secrets = [own.webhook_token, rotate(db, own.instance_id), rotate(db, own.instance_id)]
-    return Hooked(*secrets, other.webhook_token, request, own.zapi_id, other.zapi_id)
+    previous, present = rotate(db, own.instance_id), rotate(db, own.instance_id)
+    oldest, foreign = own.webhook_token, other.webhook_token
+    return Hooked(oldest, previous, present, foreign, request, own.zapi_id, other.zapi_id)
 
 
 def evolution(db: Database, http: httpx.Client, agency: Agency) -> Hooked:
@@ -73,8 +74,8 @@ def evolution(db: Database, http: httpx.Client, agency: Agency) -> Hooked:
         headers = {} if secret is None else {"x-roleta-webhook": secret}
         return Request(PATH, headers, own.envelope(*own.said("oi")) | {"instance": name})
 
-    secrets = [own.secret, rotate(db, own.instance_id), rotate(db, own.instance_id)]
-    return Hooked(*secrets, other.secret, request, own.name, other.name)
+    previous, present = rotate(db, own.instance_id), rotate(db, own.instance_id)
+    return Hooked(own.secret, previous, present, other.secret, request, own.name, other.name)
 
 
 @pytest.fixture(params=["zapi", "evolution"])
@@ -100,10 +101,10 @@ def test_the_present_and_the_previous_secret_are_believed_and_no_other(
         request = hooked.request(secret, name)
         return client.post(request.path, content=json.dumps(request.body), headers=request.headers)
 
-    for secret in (hooked.present, hooked.previous):
-        assert post(secret, hooked.own_name).status_code == 200
+    for live in (hooked.present, hooked.previous):
+        assert post(live, hooked.own_name).status_code == 200
     before, looks = stored(db), {}
-    for what, secret, name in (
+    attempts: list[tuple[str, str | None, str | None]] = [
         ("revoked", hooked.oldest, hooked.own_name),
         ("wrong", webhook_auth.new_token(), hooked.own_name),
         ("cut", hooked.present[:-1], hooked.own_name),
@@ -115,7 +116,8 @@ def test_the_present_and_the_previous_secret_are_believed_and_no_other(
         ("right, no name", hooked.present, None),
         ("previous, another's name", hooked.previous, hooked.foreign_name),
         ("missing, unknown name", None, "nobody"),
-    ):
+    ]
+    for what, secret, name in attempts:
         looks[what] = look_of(post(secret, name))
     assert {look[0] for look in looks.values()} == {401}
     assert len(set(looks.values())) == 1, looks
