@@ -1,6 +1,7 @@
 """What the dispatcher concludes when our own side fails around a send; whole runs are in tests/crash."""
 
 from pathlib import Path
+from uuid import UUID
 
 from scripts.simulator.instances import numbered
 from scripts.simulator.process import SimulatorProcess
@@ -21,14 +22,26 @@ class FailingAfterwards(ZApiClient):
         raise KeyError("messageId")
 
 
-def dispatched(db: Database, provider_for: ProviderFactory) -> Row:
-    """What became of one message that a dispatcher with these clients took."""
-    made = numbered(1)
-    instances.add(
-        db, "Aura #1", instances.Credentials(made["id"], made["token"], made["client_token"]), by="the test"
-    )
+def add_number(db: Database, index: int) -> UUID:
+    """The simulator's number `index`, from 1; the first is the default."""
+    made = numbered(index)
+    secrets = instances.Credentials(made["id"], made["token"], made["client_token"])
+    return instances.add(db, f"Aura #{index}", secrets, by="the test")
+
+
+def dispatched(db: Database, provider_for: ProviderFactory, instance_id: UUID | None = None) -> Row:
+    """What became of one message (of this number, else of the default one) that a dispatcher with these
+    clients took."""
+    if instance_id is None:
+        instance_id = add_number(db, 1)
     message = outbox.enqueue(
-        db, purpose="direct", phone="5511980001234", dedupe_key="a", enqueued_by="the test", text="Oi"
+        db,
+        purpose="direct",
+        phone="5511980001234",
+        dedupe_key="a",
+        enqueued_by="the test",
+        text="Oi",
+        instance_id=instance_id,
     )
     dispatcher = Dispatcher(db, provider_for, worker="w1", max_in_flight=1)
     assert dispatcher.fill() == 1
@@ -60,3 +73,17 @@ def test_credentials_that_no_client_can_be_made_of_stop_the_number(db: Database)
     assert found["dispatch_state"] == "queued"
     assert [attempt["outcome"] for attempt in found["attempts"]] == ["not_sent"]
     assert [number.halted_reason for number in instances.every(db)] == ["credentials_unusable"]
+
+
+def test_a_message_leaves_through_its_own_number(db: Database, tmp_path: Path) -> None:
+    """With that number's credentials, whichever number is the default."""
+    with SimulatorProcess(log=tmp_path / "log", instances=2) as simulator, open_http() as http:
+        simulator.control("options", queue_interval_s=0)
+        add_number(db, 1)
+        second, at = add_number(db, 2), simulator.base_url
+        found = dispatched(
+            db, lambda row: ZApiClient.from_instance(row, base_url=at, http=http, timeout_s=5), second
+        )
+        assert [line["instance_id"] for line in simulator.accepted()] == [numbered(2)["id"]]
+
+    assert found["dispatch_state"] == "accepted"

@@ -16,6 +16,7 @@ def test_claim_against_claim_passes_over_a_locked_number(world: World, another: 
     """Two workers at once: the second takes other numbers and does not wait; no message goes to both."""
     messages = {world.enqueue(world.number()) for _ in range(4)}
     one, two = another(), another()
+    two.rows("set lock_timeout = '5s'")  # a claim that waited would wait for this very test
     with one.connection.transaction():
         first = one.claim(2)
         second = two.claim(16)

@@ -26,6 +26,16 @@ def test_every_page_is_private_and_strict(office: Office, visitor: Visitor) -> N
         assert _INLINE.findall(answer.text) == [], route
 
 
+def test_the_policy_itself_is_strict() -> None:
+    """What the pages send is what protects: no other source, no plug-in, no frame, no other base or target."""
+    written = SECURITY_HEADERS["Content-Security-Policy"]
+    policy = dict(part.strip().partition(" ")[::2] for part in written.split(";"))
+    assert {policy[name] for name in ("default-src", "frame-ancestors", "base-uri")} == {"'none'"}
+    assert {policy[name] for name in ("script-src", "style-src", "connect-src", "form-action")} == {"'self'"}
+    assert SECURITY_HEADERS["X-Content-Type-Options"] == "nosniff"
+    assert "no-store" in SECURITY_HEADERS["Cache-Control"]
+
+
 def test_files_are_kept_for_ever_under_a_name_that_changes(stranger: Visitor) -> None:
     """A static file's address carries its content's hash; the browser may keep it, and ask again."""
     for name in static_names():
