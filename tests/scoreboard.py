@@ -53,4 +53,7 @@ LINES = {
 }
 
 # What is shown by a command rather than by a test, since it takes too long for one.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "R16": "python3 scripts/defects.py",
+    "R20": "python3 scripts/test.py --quick --random-order --repeat 50",
+}

@@ -27,7 +27,7 @@ def test_every_page_is_private_and_strict(office: Office, visitor: Visitor) -> N
 
 
 def test_the_policy_itself_is_strict() -> None:
-    """What the pages send is what protects: no other source, no plug-in, no frame, no other base or target."""
+    """What the pages send is what protects: no other source, no plug-in, no frame, no other base."""
     written = SECURITY_HEADERS["Content-Security-Policy"]
     policy = dict(part.strip().partition(" ")[::2] for part in written.split(";"))
     assert {policy[name] for name in ("default-src", "frame-ancestors", "base-uri")} == {"'none'"}
