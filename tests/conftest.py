@@ -21,6 +21,7 @@ from scripts.migrate import apply_all
 from scripts.simulator.evolution.process import EvolutionSimulator
 from scripts.soak.surroundings import REAL_WORLD
 from shared.db import Database
+from tests.bytecode import compile_all
 from tests.guard import sitecustomize
 from tests.scoreboard import TIERS
 from tests.servers import (
@@ -71,7 +72,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The markers that only the fixtures of these tests know."""
+    """The markers that only the fixtures of these tests know; and for several processes, compiled tests."""
+    is_one_of_several = hasattr(config, "workerinput")
+    if config.getoption("numprocesses", None) and not is_one_of_several and not sys.dont_write_bytecode:
+        compile_all(config, ROOT / "tests")
     config.addinivalue_line(
         "markers", "scoreboard(line, tier): this test shows a line of the scoreboard (tests/scoreboard.py)"
     )
