@@ -1,4 +1,7 @@
-"""Every condition of every audience: just inside, just outside, and that it is this one that decides."""
+"""Every condition of every audience: just inside, just outside, and that it is this one that decides.
+
+Each removes its condition from the SQL once: beside scripts/defects.py, these too are planted defects.
+"""
 
 import importlib
 import pkgutil

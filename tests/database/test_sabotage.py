@@ -1,7 +1,8 @@
 """Whether the tests can fail: each defect is planted in the SQL of a database of its own, and a named
 test catches it.
 
-What the audit views catch is in test_audit, a bad draw in test_uniformity.
+What the audit views catch is in test_audit, a bad draw in test_uniformity. Defects of every kind, in Python
+and in what only a whole migration makes, are planted in a copy of the tree by scripts/defects.py (R16).
 """
 
 import inspect
