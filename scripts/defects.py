@@ -36,7 +36,7 @@ def main() -> None:
         defects = _chosen(read_tables(asked.table or TABLES), asked.only)
         if asked.list:
             for defect in defects:
-                _say(f"{defect.name}: {defect.file}, {defect.test}")
+                _say(f"{defect.name}: {defect.function or defect.file}, {defect.test}")
             return
         python = ensure(tools=True)
         caught = _run(defects, python, max(1, min(asked.jobs, len(defects))))

@@ -23,20 +23,42 @@ if TYPE_CHECKING:
 
 # For one run, and for each of its tests: a loaded machine is no reason to call a defect missed.
 TIMEOUT_S, TIMEOUT_EACH_S = 120, 60
-FIELDS = {"file", "old", "new", "test"}
+FIELDS = ({"file", "old", "new", "test"}, {"function", "old", "new", "test"})
 _FUNCTION = re.compile(r"create (?:or replace )?function ([a-z_.]+)\(", re.I)
 # What would make an inner pytest take itself for the outer one, or read another tree's modules.
 _FOREIGN = ("PYTEST_", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
 
 
 class Defect(NamedTuple):
-    """One change in one file, and the test that must fail by it."""
+    """One change in one place, and the test that must fail by it.
+
+    The place is a file, or a SQL function: then its text in the newest migration that makes it.
+    """
 
     name: str
-    file: str
     old: str
     new: str
     test: str
+    file: str = ""
+    function: str = ""
+
+
+class Place(NamedTuple):
+    """Where a defect belongs: a part of a file, from one position to another."""
+
+    file: Path
+    text: str
+    begins: int
+    ends: int
+
+    @property
+    def part(self) -> str:
+        """The text that may hold the defect's old text."""
+        return self.text[self.begins : self.ends]
+
+    def planted(self, defect: Defect) -> str:
+        """The whole file with the defect in it."""
+        return self.text[: self.begins] + self.part.replace(defect.old, defect.new) + self.text[self.ends :]
 
 
 class Verdict(NamedTuple):
@@ -60,23 +82,43 @@ def read_tables(files: Sequence[Path]) -> list[Defect]:
         except tomllib.TOMLDecodeError as problem:
             raise BadTable(f"{file.name}: {problem}") from None
         for name, fields in table.items():
-            if not isinstance(fields, dict) or set(fields) != FIELDS or name in found:
-                raise BadTable(f"{file.name}: {name!r} needs {', '.join(sorted(FIELDS))}, once")
+            if not isinstance(fields, dict) or set(fields) not in FIELDS or name in found:
+                raise BadTable(f"{file.name}: {name!r} needs file or function, old, new and test, once")
             found[name] = Defect(name, **fields)
     return list(found.values())
 
 
+def place_of(defect: Defect, root: Path) -> Place | None:
+    """Where it is to be planted in this tree; None where there is no such file or function."""
+    if not defect.function:
+        file = root / defect.file
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        return Place(file, text, 0, len(text)) if text else None
+    for file in reversed(migrations(root / "migrations")):
+        text = file.read_text(encoding="utf-8")
+        made = [match for match in _FUNCTION.finditer(text) if match[1] == defect.function]
+        if made:
+            ends = text.find("\n$$;", made[-1].end())
+            return Place(file, text, made[-1].start(), ends if ends > 0 else len(text))
+    return None
+
+
+def migrations(folder: Path) -> list[Path]:
+    """The files of a folder that lead forward, in order."""
+    return sorted(each for each in folder.glob("*.sql") if not each.name.endswith(".rollback.sql"))
+
+
 def fault_of(defect: Defect, root: Path) -> str:
     """Why this entry shows nothing, as far as its texts tell; empty where nothing is wrong with it."""
-    file = root / defect.file
-    if not file.is_file():
-        return f"there is no {defect.file}"
-    text = file.read_text(encoding="utf-8")
-    if text.count(defect.old) != 1:
-        return f"its old text occurs {text.count(defect.old)} times in {defect.file}"
+    place = place_of(defect, root)
+    if place is None:
+        return f"there is no {defect.function or defect.file}"
+    count = place.part.count(defect.old)
+    if count != 1:
+        return f"its old text occurs {count} times in {defect.function or defect.file} ({place.file.name})"
     if defect.old == defect.new:
         return "it changes nothing"
-    if later := _replaced_in(file, text.index(defect.old), text):
+    if later := _replaced_in(place.file, place.text.index(defect.old, place.begins), place.text):
         return f"not in force: {later} replaces that function"
     return _no_such_test(defect.test, root)
 
@@ -91,8 +133,8 @@ def _replaced_in(file: Path, position: int, text: str) -> str:
     again = re.compile(rf"create (or replace )?function {re.escape(begun[-1][1])}\(", re.I)
     later = (
         each.name
-        for each in sorted(file.parent.glob("*.sql"), reverse=True)
-        if each.name > file.name and not each.name.endswith(".rollback.sql")
+        for each in reversed(migrations(file.parent))
+        if each.name > file.name
         if again.search(each.read_text(encoding="utf-8"))
     )
     return next(later, "")
@@ -127,13 +169,13 @@ class Copy:
 
     def judge(self, defect: Defect) -> Verdict:
         """Plant it, run its test, take it out again."""
-        file = self.folder / defect.file
-        sound = file.read_text(encoding="utf-8")
-        self._write(file, sound.replace(defect.old, defect.new))
+        place = place_of(defect, self.folder)
+        assert place is not None, "fault_of would have said so"  # noqa: S101
+        self._write(place.file, place.planted(defect))
         try:
-            return self.run([defect.test]).get(defect.test, Verdict("", True))
+            return self.run([defect.test])[defect.test]
         finally:
-            self._write(file, sound)
+            self._write(place.file, place.text)
 
     def run(self, tests: Sequence[str]) -> dict[str, Verdict]:
         """How these tests end here; a test of many parameters by the first of them that fails."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.defects import TABLES
-from scripts.planting import BadTable, Defect, fault_of, read_tables
+from scripts.planting import BadTable, Defect, fault_of, place_of, read_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFECTS = read_tables(TABLES)
@@ -43,7 +43,7 @@ def table(folder: Path, old: str, new: str, test: str) -> Path:
 def test_there_are_enough_of_all_kinds() -> None:
     """At least 34, in SQL and in Python, each with a name of its own."""
     assert len(DEFECTS) >= 34
-    assert {defect.file.partition("/")[0] for defect in DEFECTS} == {"migrations", "shared", "edge"}
+    assert {defect.file.partition("/")[0] for defect in DEFECTS} == {"", "migrations", "shared", "edge"}
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
@@ -93,11 +93,17 @@ def test_a_function_that_was_replaced_later_is_not_in_force(tmp_path: Path) -> N
     (tmp_path / "migrations/0001.one.sql").write_text(old)
     (tmp_path / "migrations/0002.two.sql").write_text(old.replace("create", "create or replace"))
     (tmp_path / "test.py").write_text("def test_a() -> None: ...\n")
-    inside = Defect("inside", "migrations/0001.one.sql", "select 1", "select 2", "test.py::test_a")
+    inside = Defect("inside", "select 1", "select 2", "test.py::test_a", file="migrations/0001.one.sql")
 
     assert "0002.two.sql" in fault_of(inside, tmp_path)
     assert fault_of(inside._replace(file="migrations/0002.two.sql"), tmp_path) == ""
     assert fault_of(inside._replace(old="-- after", new="-- now"), tmp_path) == ""
+    by_name = inside._replace(file="", function="messaging.f")
+    place = place_of(by_name, tmp_path)
+    assert place is not None and place.file.name == "0002.two.sql"
+    assert "select 2" in place.planted(by_name) and place.planted(by_name).endswith("-- after\n")
+    assert "occurs 0 times" in fault_of(by_name._replace(old="-- after"), tmp_path)
+    assert "no messaging.g" in fault_of(by_name._replace(function="messaging.g"), tmp_path)
 
 
 @pytest.mark.parametrize(
