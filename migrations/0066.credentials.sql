@@ -1,7 +1,7 @@
 -- Credentials are sealed by the application, where they stand: a number's id is chosen by whoever seals for it, and sealed values are
 -- exchanged one by one, each only while it is what it was.
 -- Locks: none beyond the rows that are exchanged; functions and comments only.
--- depends: 0061.agency_audit
+-- depends: 0065.returning
 
 set local lock_timeout = '5s';
 

@@ -1,7 +1,7 @@
 -- What is kept no longer: texts and raw events after their days (forget), and all that tells who a person is when that is asked for (erase_…).
 -- Locks: ACCESS EXCLUSIVE on messaging.outbox and messaging.inbound_events, for adding empty columns (no rewrite) and building one and two partial
 -- indexes: one read of the table each.
--- depends: 0065.returning
+-- depends: 0066.credentials
 
 set local lock_timeout = '5s';
 

@@ -1,5 +1,5 @@
-"""The simulator's own book: one JSON line per acceptance, per injected fault and per purge of a queue, on disk
-before the answer, and per event that was received."""
+"""The simulator's own book: one JSON line per acceptance, injected fault and purge of a queue, on disk before
+the answer, and per event that was received."""
 
 import json
 import os

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from shared import sealing, webhook_auth
+from shared import sealing
 from shared.credentials import KeyRing
 from shared.db import Database
 from shared.webhook_auth import Unauthorized, authenticate, hash_token, new_token, same_secret
