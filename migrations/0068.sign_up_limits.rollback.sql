@@ -1,7 +1,6 @@
 set local lock_timeout = '5s';
 
-drop function messaging.sign_up(text, text, text, text, text, text, text, text, integer, integer, numeric);
-select roleta_migrations.drop_created('0068.sign_up_limits');
+drop function messaging.sign_up_within_limits(text, text, text, text, text, text, integer, integer, numeric, text, text);
 drop function messaging.forget_buckets(integer);
 drop function messaging.seats_for_strangers(numeric);
 drop function messaging.fill_bucket(text, numeric);

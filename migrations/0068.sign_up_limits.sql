@@ -1,5 +1,5 @@
 -- How often strangers may sign up: by phone, by the address they call from, and in all, so that nobody drains the seats.
--- Locks: none; one function is made anew.
+-- Locks: none; functions and two tables of their own.
 -- depends: 0067.retention
 
 set local lock_timeout = '5s';
@@ -104,13 +104,10 @@ end
 $$;
 comment on function messaging.forget_buckets(integer) is 'Deletes a batch of the buckets from which all has leaked; answers how many.';
 
-select roleta_migrations.remember_function('0068.sign_up_limits', 'messaging.sign_up(text,text,text,text,text,text,text)');
-drop function messaging.sign_up(text, text, text, text, text, text, text);
-
-create function messaging.sign_up(
+create function messaging.sign_up_within_limits(
     p_name text, p_phone text, p_email text, p_welcome_text text, p_enqueued_by text,
-    p_strategy text default 'random', p_run_id text default null,
-    p_address text default null, p_per_phone integer default 0, p_per_address integer default 0, p_seat_percent numeric default 0
+    p_address text, p_per_phone integer, p_per_address integer, p_seat_percent numeric,
+    p_strategy text default 'random', p_run_id text default null
 )
 returns table (
     profile_id uuid, already_exists boolean, instance_id uuid, no_room boolean, message_id bigint, refused_by text, retry_after_s integer
@@ -119,10 +116,8 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 #variable_conflict use_column
 begin
-    perform messaging.require(coalesce(btrim(p_name), '') <> '', 'a sign-up needs a name');
     perform messaging.require(messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$', 'a sign-up needs a phone');
-    perform messaging.require(coalesce(p_welcome_text, '') <> '', 'a sign-up needs a welcome');
-    -- Both forms of one phone wait for each other here, also where an adopted table could have no unique index.
+    -- As sign_up does: both forms of one phone wait for each other.
     perform pg_advisory_xact_lock(hashtextextended('roleta.sign_up.' || messaging.phone_key(p_phone), 0));
 
     -- A refusal is an answer and no error, which would undo what was counted. Known phones count too, or the answer would tell quickly who
@@ -135,75 +130,39 @@ begin
         retry_after_s := messaging.fill_bucket(messaging.bucket_name('phone', messaging.phone_key(p_phone)), p_per_phone);
         refused_by := case when retry_after_s is not null then 'phone' end;
     end if;
-    profile_id := messaging.find_profile(p_phone);
-    already_exists := profile_id is not null;
-    if refused_by is null and p_address is not null and p_seat_percent > 0 and not already_exists then
+    if refused_by is null and p_address is not null and p_seat_percent > 0 and messaging.find_profile(p_phone) is null then
         retry_after_s := messaging.fill_bucket('seats', messaging.seats_for_strangers(p_seat_percent));
         refused_by := case when retry_after_s is not null then 'seats' end;
     end if;
-    if refused_by is not null then
-        profile_id := null;
-        already_exists := false;
-        no_room := false;
-        return next;
-        return;
-    end if;
 
-    if not already_exists then
-        insert into public.profiles (
-            user_id, name, phone, email, plan, status, trial_started_at, trial_conversations_count
-        )
-        values (gen_random_uuid(), p_name, p_phone, p_email, null, 'trial', messaging.clock(), 0)
-        on conflict do nothing
-        returning id into profile_id;
-        -- The app itself may have inserted this phone meanwhile, past our lock.
-        if profile_id is null then
-            profile_id := messaging.find_profile(p_phone);
-            already_exists := true;
-            if profile_id is null and p_address is not null then
+    if refused_by is null then
+        begin
+            select u.profile_id, u.already_exists, u.instance_id, u.no_room, u.message_id
+            into profile_id, already_exists, instance_id, no_room, message_id
+            from messaging.sign_up(p_name, p_phone, p_email, p_welcome_text, p_enqueued_by, p_strategy, p_run_id) as u;
+        exception
+            -- What was counted stays counted.
+            when sqlstate 'WP004' then
                 refused_by := 'taken';
-                already_exists := false;
-                no_room := false;
-                return next;
-                return;
-            end if;
-            if profile_id is null then
-                raise exception using
-                    errcode = 'WP004', message = 'another profile already has something of this sign-up, such as its e-mail';
-            end if;
-        end if;
-    end if;
-
-    -- Also for somebody known who never got a number: there may be room now.
-    instance_id := public.allocate_whatsapp_instance(profile_id, p_strategy);
-    no_room := instance_id is null;
-    if already_exists then
-        return next;
-        return;
-    end if;
-
-    -- No room: the default number speaks. Not even that: the profile stands, and the answer says so.
-    if coalesce(instance_id, messaging.default_instance()) is not null then
-        select e.message_id into message_id
-        from messaging.enqueue(jsonb_build_object(
-            'purpose', 'welcome', 'phone', p_phone, 'profile_id', profile_id,
-            'content', jsonb_build_object('kind', 'text', 'text', p_welcome_text),
-            'dedupe_key', 'welcome:' || profile_id, 'enqueued_by', p_enqueued_by, 'run_id', p_run_id
-        )) as e;
+        end;
     end if;
     return next;
 end
 $$;
-comment on function messaging.sign_up(text, text, text, text, text, text, text, text, integer, integer, numeric) is
-'Profile, seat and welcome in one transaction; one profile per phone in any form. no_room: all numbers are full, the default one serves. p_address: whence a
-stranger asks; null for whoever we trust. The three limits are per hour, 0 is none; refused_by phone, address or seats: nothing was stored, ask again after
-retry_after_s; taken: another profile has something of this sign-up.';
+comment on function messaging.sign_up_within_limits(
+    text, text, text, text, text, text, integer, integer, numeric, text, text
+) is
+'sign_up, unless this phone, this address or strangers together asked too often (limits per hour, 0 is none): refused_by phone, address or seats, nothing was
+stored, ask again after retry_after_s; taken: another profile has something of this sign-up. p_address: whence a stranger asks; null for whoever we trust.';
 
 revoke execute on function messaging.bucket_name(text, text) from public, anon, authenticated, service_role;
 revoke execute on function messaging.fill_bucket(text, numeric) from public, anon, authenticated, service_role;
 revoke execute on function messaging.seats_for_strangers(numeric) from public, anon, authenticated, service_role;
 revoke execute on function messaging.forget_buckets(integer) from public, anon, authenticated, service_role;
 grant execute on function messaging.forget_buckets(integer) to service_role;
-revoke execute on function messaging.sign_up(text, text, text, text, text, text, text, text, integer, integer, numeric)
-from public, anon, authenticated, service_role;
-grant execute on function messaging.sign_up(text, text, text, text, text, text, text, text, integer, integer, numeric) to service_role;
+revoke execute on function messaging.sign_up_within_limits(
+    text, text, text, text, text, text, integer, integer, numeric, text, text
+) from public, anon, authenticated, service_role;
+grant execute on function messaging.sign_up_within_limits(
+    text, text, text, text, text, text, integer, integer, numeric, text, text
+) to service_role;

@@ -58,7 +58,7 @@ def sign_up(
     TooMany beyond a limit: nothing was stored. Known phones count as well.
     """
     row = db.call_one(
-        "messaging.sign_up",
+        "messaging.sign_up_within_limits",
         p_name=name,
         p_phone=phone,
         p_email=email,

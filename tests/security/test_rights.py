@@ -175,7 +175,8 @@ def call_of(tenants: Tenants, name: str) -> str:
         " where p.oid = %s::regproc", name,
     )  # fmt: skip
     again(tenants)
-    given = ", ".join("v.x" if kind == "text" else f"v.none::{kind}" for kind in types)
+    texts = {"text": "v.x", "anyarray": "array[v.x]"}
+    given = ", ".join(texts.get(kind, f"v.none::{kind}") for kind in types)
     return f"select {name}({given}) from (select 'x' as x, null as none offset 0) as v"
 
 
