@@ -25,8 +25,8 @@ EVERY_HOUR = "7 * * * *"
 
 @dataclass
 class Findings:
-    """What one pass did: how many messages were looked at, where they stand after it, and what providers
-    said."""
+    """What one pass did: how many messages were looked at, what was found, whom it could not ask; and of a
+    pass over everything, how many are left."""
 
     looked_at: int = 0
     confirmed: int = 0
@@ -71,7 +71,7 @@ class Reconciler:
                 if stopped():
                     return found
                 self._look(list(of_number), found)
-        if found.looked_at or everything:
+        if everything:
             self._count_unknown(found)
         if tell:
             found.told = self._tell()

@@ -124,7 +124,8 @@ def _page(
     if any(row.unknown for row in pool):
         page.append(
             Text(
-                "unknown: we cannot tell whether they were sent; never sent again by themselves",
+                "unknown: we cannot tell whether they were sent; never sent again by themselves"
+                " (roleta reconcile)",
                 style="yellow",
             )
         )

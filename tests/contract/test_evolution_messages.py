@@ -197,3 +197,20 @@ def test_a_receipt_of_nothing_is_ignored(changes: dict[str, Any]) -> None:
 def test_the_time_of_a_message(timestamp: Any, expected: datetime | None) -> None:
     """Seconds, as a number or as the halves of a long one; nonsense gives none."""
     assert expected == message_of(upsert(messageTimestamp=timestamp)).happened_at
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "sent_by"),
+    [
+        ("send.message", {}, "api"),
+        ("messages.upsert", {"fromMe": True}, "hand"),
+        ("messages.upsert", {}, None),
+        ("send.message", {"remoteJid": "120363000000000001@g.us"}, None),
+    ],
+)
+def test_who_made_it_leave_the_number(event: str, data: dict[str, Any], sent_by: str | None) -> None:
+    """What the API sent is told as send.message alone; what was typed on the phone, as messages.upsert."""
+    payload = upsert({"conversation": "oi"})
+    payload["event"] = event
+    payload["data"]["key"] |= data
+    assert message_of(payload).sent_by == sent_by

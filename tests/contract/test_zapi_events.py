@@ -273,3 +273,26 @@ def test_odd_types_never_raise(base: dict[str, Any], changes: dict[str, Any]) ->
     assert event.event_key
     assert event.phone is None or isinstance(event.phone, str)
     assert all(isinstance(one, str) for one in event.provider_message_ids)
+
+
+@pytest.mark.parametrize(
+    ("payload", "sent_by"),
+    [
+        (received(fromMe=True, fromApi=True), "api"),
+        (received(fromMe=True, fromApi=False), "hand"),
+        ({name: value for name, value in received(fromMe=True).items() if name != "fromApi"}, "unsaid"),
+        (received(), None),
+        (received(fromMe=True, fromApi=True, isGroup=True), None),
+        (received(fromMe=True, fromApi=True, isEdit=True), None),
+        (delivery(), "api"),
+        (delivery(error="Phone number does not exist"), "api"),
+        (delivery(error="Timeout on send message"), None),
+        (delivery(error="something new"), None),
+        ({name: value for name, value in delivery().items() if name != "zaapId"}, "unsaid"),
+        (status("READ"), None),
+    ],
+)
+def test_who_made_it_leave_the_number(payload: dict[str, Any], sent_by: str | None) -> None:
+    """A send over the API, a hand on the phone, or not said; None where nothing left to one person, or where
+    the text leaves open whether it did."""
+    assert parse(payload).sent_by == sent_by

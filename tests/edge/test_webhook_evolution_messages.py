@@ -163,6 +163,9 @@ def test_what_is_sent_is_stored_as_ours(db: Database, line: Line) -> None:
     [row] = db.rows(EVENTS)
     assert (row["kind"], row["text"], row["ignored_reason"]) == ("message", "SAIR", "own_message")
     assert confirmations(db) == []
+    seen = db.rows("select provider_message_id, source, sent_by from messaging.sightings")
+    sighted = {"provider_message_id": data["key"]["id"], "source": "outgoing_event", "sent_by": "api"}
+    assert seen == [sighted]
 
 
 def test_nobody_answers_what_is_said_to_an_agencys_number(db: Database, line: Line, logs: Logs) -> None:
