@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":  # Python put scripts/ there
     sys.path[0] = str(ROOT)
 
+from scripts import secrets_scan
 from scripts.environment import EnvironmentProblem, ensure
 from scripts.own_files import own_files
 
@@ -64,6 +65,7 @@ def _checks(programs: Path) -> list[Check]:
         _program("squawk", [programs / "squawk", "--reporter", "gcc", *migrations]),
         _program("import law", [programs / "python", *law]),
         Check("texts", _forbidden_texts),
+        Check("secrets", secrets_scan.fault),
     ]
 
 

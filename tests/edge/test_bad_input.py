@@ -75,6 +75,7 @@ IMPURE: dict[str, tuple[bytes, dict[str, str], int]] = {
 }
 
 
+@pytest.mark.scoreboard("S5", tier="commit")
 @pytest.mark.parametrize("function", ["start-trial", "send-zapi-message", "webhook-zapi"])
 def test_unreadable_bodies_are_refused_everywhere_and_nothing_is_stored(
     client: httpx.Client, db: Database, number: Number, logs: Logs, function: str

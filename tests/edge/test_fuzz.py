@@ -152,6 +152,7 @@ def test_the_good_requests_are_taken(client: httpx.Client, everybody: Known, slu
         assert answer.status_code == 200, answer.text
 
 
+@pytest.mark.scoreboard("S5", tier="commit")
 @QUICK
 @given(changed=changes())
 def test_mutated_events_are_stored_or_refused_never_a_failure(
@@ -182,6 +183,7 @@ def test_a_mutated_request_is_answered(
 
 
 @pytest.mark.slow
+@pytest.mark.scoreboard("S5", tier="landing")
 @pytest.mark.parametrize("slug", SLUGS)
 @SHARE
 @given(data=st.data())
@@ -192,6 +194,7 @@ def test_mutated_requests_at_length(
     no_request_fails(client, data.draw(requests(slug, everybody)))
 
 
+@pytest.mark.scoreboard("S5", tier="commit")
 @QUICK
 @given(noise=st.binary(max_size=300), at=st.integers(0, 400))
 def test_events_with_bytes_overwritten_are_stored_or_refused(
