@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.database_proxy import DatabaseProxy
+
 
 @pytest.fixture
 def server_folder() -> Iterator[Path]:
@@ -15,3 +17,10 @@ def server_folder() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def proxy(database_url: str) -> Iterator[DatabaseProxy]:
+    """The way to this test's database that can lose answers."""
+    with DatabaseProxy(database_url) as running:
+        yield running

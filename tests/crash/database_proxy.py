@@ -14,8 +14,9 @@ from psycopg.conninfo import conninfo_to_dict
 # ReadyForQuery outside a transaction: what the statement did is committed.
 COMMITTED = b"Z\x00\x00\x00\x05I"
 # drop: forwarded and committed, the answer lost with the connection; truncate: half of the answer, then the
-# end; reset: never forwarded; hang: committed, and then silence; delay: the whole answer, later.
-Trouble = Literal["drop", "truncate", "reset", "hang", "delay"]
+# end; reset: never forwarded; hang: committed, and then silence; delay: the whole answer, later; late: the
+# statement itself arrives later.
+Trouble = Literal["drop", "truncate", "reset", "hang", "delay", "late"]
 
 
 @dataclass
@@ -113,6 +114,9 @@ class _Link:
                 self._struck = self._proxy.strikes(data)
                 if self._struck is not None and self._struck.trouble == "reset":
                     break
+                if self._struck is not None and self._struck.trouble == "late":
+                    self._proxy.wait(self._struck.seconds)
+                    self._struck = None
                 self._server.sendall(data)
         self._finish()
 

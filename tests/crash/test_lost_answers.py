@@ -2,7 +2,7 @@
 have begun. With a single statement in autocommit the statement's own answer is the answer to its COMMIT."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -24,13 +24,6 @@ TIERS = [
     pytest.param(200, id="200", marks=[pytest.mark.slow, pytest.mark.scoreboard("R6", tier="landing")]),
 ]
 NUMBERS = 40
-
-
-@pytest.fixture
-def proxy(database_url: str) -> Iterator[DatabaseProxy]:
-    """The way to this test's database that can lose answers."""
-    with DatabaseProxy(database_url) as running:
-        yield running
 
 
 @pytest.mark.parametrize("times", TIERS)
@@ -77,6 +70,7 @@ def test_what_is_not_known_to_have_begun_is_not_sent_and_an_outcome_is_recorded_
     )
     unknown = {text for (text,) in _rows(database_url, _UNKNOWN)}
     assert lost_begins.done == lost_records.done == len(unknown) == times
+    assert lost_records.seen == len(book) + times
     assert unknown & set(book) == set()
     assert verdict.states == {"accepted": len(book), "unknown": times}
 
