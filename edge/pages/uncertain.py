@@ -11,6 +11,7 @@ from edge.pages.rendering import phone
 from edge.pages.visit import Html, Redirect, Reply, Visit
 from shared import unknowns
 from shared.errors import Conflict, InvalidInput, NotFound
+from shared.texts_pt import pages
 from shared.texts_pt import uncertain as words
 from shared.texts_pt.pages import UNNAMED_CLIENT, Word
 from shared.unknowns import Decision, Unknown
@@ -115,7 +116,7 @@ def _who(message: Unknown) -> str:
 def _what(purpose: str) -> str:
     if purpose.startswith("session_") and purpose not in words.PURPOSES:
         return words.SESSION
-    return words.PURPOSES.get(purpose, words.pages.PURPOSE_OTHERWISE)
+    return words.PURPOSES.get(purpose, pages.PURPOSE_OTHERWISE)
 
 
 def _from_number(message: Unknown) -> str:

@@ -27,11 +27,11 @@ from scripts.simulator.ad_platform import AdPlatformSimulator
 from scripts.simulator.evolution.process import EvolutionSimulator
 from scripts.simulator.instances import numbered
 from scripts.simulator.process import SimulatorProcess
+from scripts.soak.fleet import ROOT
 from shared import credentials, instances, webhook_auth
 from shared.credentials import of_oauth, parse
 from shared.db import Database
 from tests.agency import ISSUER, Agency, found_agency
-from tests.crash.fleet import ROOT
 from tests.dump import columns, found_in
 from tests.identities import claims_of
 from tests.scripts.roleta import FOREIGN, Roleta

@@ -104,7 +104,7 @@ def watch_the_wire(point: str) -> None:
         http.event_hooks = {"request": [mark]}
         return http
 
-    dispatcher.open_http = opened  # type: ignore[assignment]
+    vars(dispatcher)["open_http"] = opened
 
 
 def live(database_url: str, zapi_url: str, point: str, text: str) -> None:

@@ -101,9 +101,9 @@ def webhooks(here: House) -> None:
     ):
         here.ask(f"webhook {label}", f"{path}/{s.webhook_token}", content=content)
     zipped = gzip.compress(text.encode())
-    for label, content in (("gzip", zipped), ("broken gzip", zipped[:-9])):
+    for label, packed in (("gzip", zipped), ("broken gzip", zipped[:-9])):
         headers = {"content-encoding": "gzip"}
-        here.ask(f"webhook {label}", f"{path}/{s.webhook_token}", content=content, headers=headers)
+        here.ask(f"webhook {label}", f"{path}/{s.webhook_token}", content=packed, headers=headers)
     here.ask("webhook GET", f"{path}/{s.webhook_token}", "GET")
     eventually(
         lambda: here.count("select count(*) from messaging.outbox where purpose = 'answer'"), 30, "an answer"
@@ -134,7 +134,7 @@ def connections(here: House) -> None:
         ),
         (s.guessed, {"hash": s.event_hash}),
     ):
-        body = {
+        envelope: dict[str, object] = {
             "event": event,
             "instance": name,
             "data": data,
@@ -145,7 +145,7 @@ def connections(here: House) -> None:
             here.ask(
                 f"evolution webhook{label}",
                 EVOLUTION_WEBHOOK,
-                json=body,
+                json=envelope,
                 headers={"x-roleta-webhook": secret},
             )
     here.ask("evolution webhook cut", EVOLUTION_WEBHOOK, content=json.dumps({"apikey": s.event_apikey})[:-1])

@@ -70,7 +70,7 @@ def contents(office: Office) -> dict[str, str]:
         query = sql.SQL(
             "select coalesce(md5(string_agg(t::text, ' ' order by t::text)), '') as hash from {} as t"
         )
-        rows = office.db.rows(query.format(name).as_string(None))  # type: ignore[arg-type]
+        rows = office.db.rows(query.format(name).as_string(None))
         found[name.as_string(None)] = str(rows[0]["hash"])
     return found
 

@@ -95,7 +95,7 @@ def places_of(office: Office, secret: str) -> list[str]:
         name = sql.Identifier(row["schema_name"], row["table_name"])
         query = sql.SQL("select count(*) as rows from {} as t where strpos(t::text, %(secret)s) > 0")
         [counted] = office.db.rows(
-            query.format(name).as_string(None),  # type: ignore[arg-type]
+            query.format(name).as_string(None),
             {"secret": secret},
         )
         found += [name.as_string(None)] * bool(counted["rows"])
