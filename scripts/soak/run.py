@@ -26,6 +26,7 @@ from scripts.soak.display import Display
 from scripts.soak.fleet import AS_SERVICE_ROLE, Fleet
 from scripts.soak.gateway import Gateway
 from scripts.soak.judge import Verdict, judge
+from scripts.soak.surroundings import bytecode_in
 from scripts.soak.waiting import eventually
 from shared import log, webhook_auth
 from shared.db import Database
@@ -119,7 +120,7 @@ class Soak:
             with Database(self._server.url) as db:
                 stage.enqueue_texts(db, self._numbers, texts)
             display.say(f"starting {plan.workers} workers")
-            settings = {"ROLETA_MAX_IN_FLIGHT": str(PLACES)}
+            settings = {"ROLETA_MAX_IN_FLIGHT": str(PLACES), **bytecode_in(self._folder)}
             self._fleet = running.enter_context(Fleet(self._server.url, self._simulator.base_url, settings))
             self._fleet.started(plan.workers)
             began = time.monotonic()
