@@ -20,6 +20,8 @@ When = Callable[[datetime.datetime | None], str]
 PAGE = "/uncertain"
 SHOWN = 50
 LONGEST_WHY = 200
+# messaging.own_unknowns cuts a text here.
+CUT_AT = 280
 # How the address calls each decision.
 _ADDRESSES: dict[str, Decision] = {"resend": "resend", "consider-sent": "consider_sent", "drop": "drop"}
 _ID = re.compile(r"[1-9][0-9]{0,17}")
@@ -127,8 +129,10 @@ def _from_number(message: Unknown) -> str:
 
 
 def _text(message: Unknown) -> str:
-    kind = words.KINDS.get(message.message_kind or "")
-    return ": ".join(part for part in (kind, message.text_preview) if part) or words.NO_TEXT
+    kind, text = words.KINDS.get(message.message_kind or ""), message.text_preview or ""
+    if len(text) >= CUT_AT:
+        text = f"{text.rstrip()}…"
+    return ": ".join(part for part in (kind, text) if part) or words.NO_TEXT
 
 
 def _verdict(message: Unknown) -> Word:

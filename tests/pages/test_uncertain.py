@@ -96,10 +96,11 @@ def test_a_message_is_told_with_all_that_is_known(visitor: Visitor, doubts: Doub
 
 
 def test_without_evidence_it_says_that_nobody_confirmed(visitor: Visitor, doubts: Doubts) -> None:
-    """And which number spoke where the client has none."""
-    doubts.of_client(CLIENT, by="agency")
+    """And which number spoke where the client has none; a long text is cut, and says so."""
+    doubts.of_client(CLIENT, by="agency", text="x" * 400)
     text = visitor.get(PAGE).text
 
+    assert f">{'x' * 280}…<" in text
     assert "O provedor ainda não confirmou." in text
     assert "pelo número da agência +55 11" in text
     assert "Sem confirmação" in text
