@@ -20,6 +20,12 @@ GAPS = (25, 45)
 OUTCOMES = ["accepted", "accepted", "rejected", "not_sent", "unknown"]
 PHONES = [f"551198765{tail:04d}" for tail in range(3)]
 ANY = st.integers(0, 10**6)
+WANTED = (
+    st.sampled_from(list(LIVES)),
+    st.sampled_from(PHONES),
+    st.sampled_from([0, 0, 0, 40, 3000]),
+    st.integers(0, 5),
+)
 _NOW = """
     select
         coalesce(
@@ -80,17 +86,15 @@ class OutboxMachine(RuleBasedStateMachine):
         there = list(self.model.messages.values())
         return there[pick % len(there)] if there else None
 
-    @rule(
-        number=ANY,
-        purpose=st.sampled_from(list(LIVES)),
-        person=st.sampled_from(PHONES),
-        later=st.sampled_from([0, 0, 40, 3000]),
-        key=st.integers(0, 12),
-    )
-    def enqueue(self, number: int, purpose: str, person: str, later: int, key: int) -> None:
-        """A message; asked again by its key, it is the one that is there."""
+    @rule(number=ANY, asked=st.lists(st.tuples(*WANTED), min_size=1, max_size=5))
+    def enqueue(self, number: int, asked: list[tuple[str, str, int, int]]) -> None:
+        """Messages on a number; asked again by its key, each is the one that is there."""
+        for each in asked:
+            self._enqueue(number, *each)
+
+    def _enqueue(self, number: int, purpose: str, person: str, later: int, key: int) -> None:
         name = self._number(number)
-        dedupe_key = f"{name} {purpose} {person} {later} {key % 2}"
+        dedupe_key = f"{name} {purpose} {person} {later} {key}"
         life = LIVES[purpose]
         asked = self.world.wanted(
             None, instance_id=name, purpose=purpose, phone=person, dedupe_key=dedupe_key
