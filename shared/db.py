@@ -230,8 +230,7 @@ def read_address(url: str) -> dict[str, Any]:
     is_odd_host = "@" in host or ("/" in host and not host.startswith("/"))
     if is_odd_host or "@" in name or (not port.replace(",", "0").isdecimal() and port):
         raise SettingsError(
-            "DATABASE_URL ends its password too early: in it write @ as %40, / as %2F, : as %3A, # as %23, "
-            "? as %3F and % as %25"
+            "DATABASE_URL ends its password too early: in a password write @ as %40, / as %2F and % as %25"
         )
     return given
 

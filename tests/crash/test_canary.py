@@ -120,7 +120,7 @@ def connections(here: House) -> None:
         here.ask(f"evolution {action[:15]}", url, json=body, headers=signed)
     here.connection_of(client)
     name = here.agency.name(client)
-    for event, data in (
+    events: list[tuple[str, dict[str, object]]] = [
         ("qrcode.updated", {"qrcode": {"code": s.code, "pairingCode": s.pairing_code, "base64": s.code}}),
         ("connection.update", {"state": "open", "statusReason": 200, "wuid": f"{s.sender}@s.whatsapp.net"}),
         (
@@ -133,8 +133,9 @@ def connections(here: House) -> None:
             },
         ),
         (s.guessed, {"hash": s.event_hash}),
-    ):
-        envelope: dict[str, object] = {
+    ]
+    for event, data in events:
+        told: dict[str, object] = {
             "event": event,
             "instance": name,
             "data": data,
@@ -145,7 +146,7 @@ def connections(here: House) -> None:
             here.ask(
                 f"evolution webhook{label}",
                 EVOLUTION_WEBHOOK,
-                json=envelope,
+                json=told,
                 headers={"x-roleta-webhook": secret},
             )
     here.ask("evolution webhook cut", EVOLUTION_WEBHOOK, content=json.dumps({"apikey": s.event_apikey})[:-1])

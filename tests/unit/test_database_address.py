@@ -11,10 +11,10 @@ from shared.settings import Settings
 
 @pytest.mark.parametrize(
     "password",
-    ["a@canary", "canary@", "canary/b", "1/canary", "a@b/canary", "canary?b", "a?canary=1", "%zzcanary"],
+    ["a@canary", "canary@", "canary/b", "1/canary", "a@b/canary", "%zzcanary"],
 )
 def test_a_password_that_ends_too_early__refused(password: str) -> None:
-    """Taken for a host, a port, a database or a parameter, a driver would print the rest of it."""
+    """Taken for a host, a port or a database, a driver would print the rest of it."""
     with pytest.raises(SettingsError, match="DATABASE_URL") as raised:
         Database(f"postgresql://postgres:{password}@127.0.0.1:5432/app")
 
@@ -26,6 +26,7 @@ def test_a_password_that_ends_too_early__refused(password: str) -> None:
     [
         "postgresql://u:a%40b%2Fc@127.0.0.1:5432/app",
         "postgresql://127.0.0.1:9/x",
+        "postgresql://u:a?b#c:d@127.0.0.1:5432/app",
         "postgresql://u:p@one,two:5432,5433/app",
         "postgresql:///app?host=/var/run/postgresql",
         "host=127.0.0.1 port=5432 dbname=app password=a@b/c",
