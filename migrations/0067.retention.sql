@@ -320,13 +320,14 @@ begin
         request_hash = sha256(convert_to(v_mark, 'UTF8')),
         dedupe_key = case when o.dedupe_key ~ v_forms then v_mark || ':' || o.id else o.dedupe_key end,
         subject_id = regexp_replace(o.subject_id, v_forms, v_mark, 'g'), run_id = regexp_replace(o.run_id, v_forms, v_mark, 'g'),
-        reason = regexp_replace(o.reason, v_forms, v_mark, 'g')
+        reason = case o.changed_by when 'decide_unknown' then v_mark else regexp_replace(o.reason, v_forms, v_mark, 'g') end
     where o.id = any(v_messages);
     update messaging.attempts as a set detail = null where a.message_id = any(v_messages) and a.detail is not null;
     update messaging.receipts as r set error = null where r.message_id = any(v_messages) and r.error is not null;
     update messaging.history as h
-    set reason = regexp_replace(h.reason, v_forms, v_mark, 'g')
-    where h.message_id = any(v_messages) and h.reason ~ v_forms;
+    -- Why somebody decided of a doubt is in that person's own words.
+    set reason = case h.changed_by when 'decide_unknown' then v_mark else regexp_replace(h.reason, v_forms, v_mark, 'g') end
+    where h.message_id = any(v_messages) and (h.changed_by = 'decide_unknown' or h.reason ~ v_forms) and h.reason not like 'erased:%';
     -- What the app could not take will not be tried again.
     with given_up as (
         select f.id from messaging.failed_effects as f
@@ -337,9 +338,12 @@ begin
     set error = 'given up: the person was erased', succeeded_at = coalesce(f.succeeded_at, v_now)
     from given_up
     where given_up.id = f.id;
-    -- What was seen and decided about them stays; what was noted of it may hold a word or a phone.
-    perform messaging.blank('messaging.evidence', array['detail'], 'message_id', v_messages);
-    perform messaging.blank('messaging.decisions', array['why'], 'message_id', v_messages);
+    -- What was seen and decided about them stays; a provider's or a person's own words on it may hold a phone or a text.
+    update messaging.evidence as e
+    set detail = split_part(e.detail, ':', 1) || ': ' || v_mark || ', ' || e.id
+    where e.message_id = any(v_messages) and e.detail like '%:%' and e.detail not like '%: erased:%';
+    update messaging.decisions as d set why = null where d.message_id = any(v_messages) and d.why is not null;
+    delete from messaging.sightings as s where s.phone_key = v_key;
 
     update messaging.inbound_events as e
     set

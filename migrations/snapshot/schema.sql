@@ -620,6 +620,7 @@ CREATE INDEX outbox_profile ON messaging.outbox USING btree (profile_id, id);
 CREATE INDEX outbox_replies ON messaging.outbox USING btree (instance_id, phone_key, id) WHERE ((lane = 'reply'::text) AND (dispatch_state = ANY (ARRAY['queued'::text, 'leased'::text, 'sending'::text])));
 CREATE INDEX outbox_run ON messaging.outbox USING btree (run_id) WHERE (run_id IS NOT NULL);
 CREATE INDEX outbox_texts_kept ON messaging.outbox USING btree (changed_at) WHERE ((text_removed_at IS NULL) AND (dispatch_state = ANY (ARRAY['accepted'::text, 'rejected'::text, 'expired'::text, 'withdrawn'::text])));
+CREATE INDEX outbox_uncertain ON messaging.outbox USING btree (agency_id, id) WHERE (dispatch_state = 'unknown'::text);
 CREATE INDEX outbox_unsettled_person ON messaging.outbox USING btree (instance_id, phone_key) WHERE (dispatch_state = ANY (ARRAY['held'::text, 'unknown'::text]));
 CREATE UNIQUE INDEX outbox_one_paced_in_flight ON messaging.outbox USING btree (instance_id) WHERE ((dispatch_state = ANY (ARRAY['leased'::text, 'sending'::text])) AND (lane <> 'reply'::text));
 CREATE TRIGGER guard_insert BEFORE INSERT ON messaging.outbox FOR EACH ROW EXECUTE FUNCTION messaging.guard_transition();
@@ -1211,6 +1212,7 @@ create table public.oauth_connections (
 alter table public.oauth_connections enable row level security;
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.oauth_connections FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 grant insert, select, update, delete on table public.oauth_connections to service_role;
+comment on column public.oauth_connections.access_token is 'The ad platform''s token: enc:v1:<key id>:..., or plain until `roleta encrypt-credentials`.';
 
 create table public.plan_configs (
     plan text not null,
@@ -1456,6 +1458,8 @@ grant update (zapi_client_token) on table public.whatsapp_instances to service_r
 grant update (max_users) on table public.whatsapp_instances to service_role;
 grant update (status) on table public.whatsapp_instances to service_role;
 grant update (created_at) on table public.whatsapp_instances to service_role;
+comment on column public.whatsapp_instances.zapi_token is 'The instance''s token at Z-API: enc:v1:<key id>:..., or plain until `roleta encrypt-credentials`.';
+comment on column public.whatsapp_instances.zapi_client_token is 'The account''s token at Z-API: enc:v1:<key id>:..., or plain until `roleta encrypt-credentials`.';
 comment on column public.whatsapp_instances.max_users is 'Seats. Binds the allocation only: an adopted number may already be over it.';
 comment on column public.whatsapp_instances.current_users is 'Profiles bound to this number. Written by the trigger on profiles alone.';
 comment on column public.whatsapp_instances.status is 'active, paused (by a person), banned (by WhatsApp), disconnected (by event or poll).';
@@ -1910,7 +1914,7 @@ $function$;
 -- executed by its owner only
 comment on function messaging.add_customer(text,text,text) is 'A new profile for a person who paid, with a user_id of its own; the one that the app made meanwhile, if so.';
 
-CREATE OR REPLACE FUNCTION messaging.add_instance(p_name text, p_zapi_instance_id text, p_zapi_token text, p_zapi_client_token text, p_by text, p_phone_number text DEFAULT NULL::text, p_max_users integer DEFAULT 250, p_webhook_token_hash bytea DEFAULT NULL::bytea)
+CREATE OR REPLACE FUNCTION messaging.add_instance(p_name text, p_zapi_instance_id text, p_zapi_token text, p_zapi_client_token text, p_by text, p_phone_number text DEFAULT NULL::text, p_max_users integer DEFAULT 250, p_webhook_token_hash bytea DEFAULT NULL::bytea, p_instance_id uuid DEFAULT NULL::uuid)
  RETURNS uuid
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1925,6 +1929,10 @@ begin
     perform messaging.require(coalesce(btrim(p_name), '') <> '', 'a number needs a name');
     perform messaging.require(p_max_users >= 0, 'seats are 0 or more');
     perform messaging.require(
+        p_instance_id is not null or not coalesce(p_zapi_token like 'enc:v1:%' or p_zapi_client_token like 'enc:v1:%', false),
+        'sealed credentials open only in the row of one id: give that id'
+    );
+    perform messaging.require(
         not exists (select from public.whatsapp_instances as i where i.name = btrim(p_name)),
         'a number of this name exists already'
     );
@@ -1933,18 +1941,18 @@ begin
         'a number with this Z-API instance id exists already'
     );
     insert into public.whatsapp_instances (
-        name, phone_number, zapi_instance_id, zapi_token, zapi_client_token, max_users, webhook_token_hash, is_default
+        id, name, phone_number, zapi_instance_id, zapi_token, zapi_client_token, max_users, webhook_token_hash, is_default
     )
     values (
-        btrim(p_name), p_phone_number, p_zapi_instance_id, p_zapi_token, p_zapi_client_token, p_max_users,
-        p_webhook_token_hash, messaging.default_instance() is null
+        coalesce(p_instance_id, gen_random_uuid()), btrim(p_name), p_phone_number, p_zapi_instance_id, p_zapi_token,
+        p_zapi_client_token, p_max_users, p_webhook_token_hash, messaging.default_instance() is null
     )
     returning id into v_id;
     return v_id;
 end
 $function$;
-grant execute on function messaging.add_instance(text,text,text,text,text,text,integer,bytea) to service_role;
-comment on function messaging.add_instance(text,text,text,text,text,text,integer,bytea) is 'A new Z-API number in the pool, active; the first one becomes the default.';
+grant execute on function messaging.add_instance(text,text,text,text,text,text,integer,bytea,uuid) to service_role;
+comment on function messaging.add_instance(text,text,text,text,text,text,integer,bytea,uuid) is 'A new Z-API number in the pool, active; the first one becomes the default. Sealed credentials come with the id that they are sealed for.';
 
 CREATE OR REPLACE FUNCTION messaging.agency_connections(p_search text DEFAULT NULL::text)
  RETURNS TABLE(client_id uuid, client_label text, client_email text, is_demo boolean, connection_id uuid, instance_id uuid, instance_name text, status text, phone_number text, connected_at timestamp with time zone, first_connected_at timestamp with time zone, last_disconnected_at timestamp with time zone, instance_status text, halted_reason text, waiting bigint, pairing_state text, speaks_for text)
@@ -3359,6 +3367,139 @@ RETURN (((p_message).instance_id = (p_sighting).instance_id) AND ((p_message).ph
 -- executed by its owner only
 comment on function messaging.could_be(messaging.outbox,messaging.sightings) is 'Whether what was seen may be this message: same number, same person, and the same kind and words as far as both are known.';
 
+CREATE OR REPLACE FUNCTION messaging.count_own_unknowns()
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_agency uuid := messaging.caller();
+    v_sees_house boolean;
+begin
+    begin
+        v_sees_house := messaging.is_own_message(null);
+    exception
+        -- Somebody who is no manager has none.
+        when sqlstate 'WP007' then return 0;
+    end;
+    return (
+        select count(*)
+        from messaging.outbox as o
+        where o.dispatch_state = 'unknown' and (o.agency_id = v_agency or (o.agency_id is null and v_sees_house))
+    );
+end
+$function$;
+grant execute on function messaging.count_own_unknowns() to authenticated;
+comment on function messaging.count_own_unknowns() is 'How many own_unknowns there are in all; 0 for whoever is no manager.';
+
+CREATE OR REPLACE FUNCTION messaging.credential_columns()
+ RETURNS TABLE(table_name text, column_name text, row_key text, fits boolean)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        c.table_name,
+        c.column_name,
+        c.row_key,
+        a.atttypid in ('text'::regtype, 'varchar'::regtype) and a.atttypmod = -1
+    from (values
+        ('public.whatsapp_instances', 'zapi_token', 't.id::text'),
+        ('public.whatsapp_instances', 'zapi_client_token', 't.id::text'),
+        ('public.oauth_connections', 'access_token', 't.manager_id::text || ''/'' || t.provider::text'),
+        ('public.oauth_connections', 'refresh_token', 't.manager_id::text || ''/'' || t.provider::text')
+    ) as c (table_name, column_name, row_key)
+    inner join pg_catalog.pg_attribute as a
+        on to_regclass(c.table_name) = a.attrelid and c.column_name = a.attname and not a.attisdropped
+$function$;
+-- executed by its owner only
+comment on function messaging.credential_columns() is 'Where credentials stand, of those columns that exist; row_key: what a row is called in what its credentials are bound to (shared/credentials.py). fits:
+whether a sealed value, which is longer, can stand there.';
+
+CREATE OR REPLACE FUNCTION messaging.credential_counts()
+ RETURNS TABLE(table_name text, column_name text, key_id text, fits boolean, credentials bigint)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_place record;
+begin
+    for v_place in
+        select c.* from messaging.credential_columns() as c
+    loop
+        return query execute format(
+            'select %L::text, %L::text, case when t.%I::text like ''enc:v1:%%'' then split_part(t.%I::text, '':'', 3) end, %L::boolean, count(*)'
+            ' from %s as t where coalesce(t.%I::text, '''') <> '''' group by 3 order by 3 nulls first',
+            v_place.table_name, v_place.column_name, v_place.column_name, v_place.column_name, v_place.fits, v_place.table_name,
+            v_place.column_name
+        );
+    end loop;
+end
+$function$;
+grant execute on function messaging.credential_counts() to service_role;
+comment on function messaging.credential_counts() is 'How many credentials stand in each column under each key; key_id null: in plain text. No value.';
+
+CREATE OR REPLACE FUNCTION messaging.credentials_under(p_table text, p_column text, p_key_ids text[], p_after text DEFAULT ''::text, p_limit integer DEFAULT 200)
+ RETURNS TABLE(row_key text, stored text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_place record;
+begin
+    select c.* into v_place
+    from messaging.credential_columns() as c
+    where c.table_name = p_table and c.column_name = p_column and c.fits;
+    perform messaging.require(v_place.row_key is not null, 'no credential that could be sealed stands in this column');
+    return query execute format(
+        'select (%1$s) collate "C", t.%2$I::text from %3$s as t where coalesce(t.%2$I::text, '''') <> '''''
+        ' and case when t.%2$I::text like ''enc:v1:%%'' then split_part(t.%2$I::text, '':'', 3) else '''' end = any ($1)'
+        ' and (%1$s) collate "C" > $2 order by 1 limit $3',
+        v_place.row_key, p_column, p_table
+    ) using p_key_ids, p_after, p_limit;
+end
+$function$;
+grant execute on function messaging.credentials_under(text,text,text[],text,integer) to service_role;
+comment on function messaging.credentials_under(text,text,text[],text,integer) is 'What stands in one column under one of these keys, the empty one being none (plain text), by row after p_after. Credentials: never logged, never shown.';
+
+CREATE OR REPLACE FUNCTION messaging.decide_own_unknown(p_message_id bigint, p_decision text, p_why text DEFAULT NULL::text, p_since timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_message messaging.outbox;
+begin
+    perform messaging.require_manager();
+    -- In the order of locks; what is looked at below is what decide_unknown then decides of.
+    perform from messaging.senders as s
+    where s.instance_id = (select o.instance_id from messaging.outbox as o where o.id = p_message_id)
+    for no key update;
+    select o.* into v_message from messaging.outbox as o where o.id = p_message_id;
+    if v_message.id is null or not messaging.is_own_message(v_message.agency_id) then
+        raise exception using errcode = 'WP002', message = 'there is no such message';
+    elsif v_message.dispatch_state = 'unknown' and v_message.changed_at <> p_since then
+        -- Sent again meanwhile, and unknown again: a page of the first time decides nothing of the second.
+        raise exception using errcode = 'WP004', message = 'this message was sent again meanwhile: look at it anew';
+    end if;
+    return messaging.decide_unknown(
+        p_message_id, p_decision,
+        coalesce(
+            nullif(btrim(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'email'), ''),
+            'user ' || messaging.caller()
+        ),
+        p_why
+    );
+end
+$function$;
+grant execute on function messaging.decide_own_unknown(bigint,text,text,timestamp with time zone) to authenticated;
+comment on function messaging.decide_own_unknown(bigint,text,text,timestamp with time zone) is 'decide_unknown of one''s own message, decided by whoever is signed in. p_since: the unknown_since that they saw. WP002 for another''s as for none;
+WP004 where it is settled, or unknown anew.';
+
 CREATE OR REPLACE FUNCTION messaging.decide_unknown(p_message_id bigint, p_decision text, p_by text, p_why text DEFAULT NULL::text)
  RETURNS text
  LANGUAGE plpgsql
@@ -4681,13 +4822,14 @@ begin
         request_hash = sha256(convert_to(v_mark, 'UTF8')),
         dedupe_key = case when o.dedupe_key ~ v_forms then v_mark || ':' || o.id else o.dedupe_key end,
         subject_id = regexp_replace(o.subject_id, v_forms, v_mark, 'g'), run_id = regexp_replace(o.run_id, v_forms, v_mark, 'g'),
-        reason = regexp_replace(o.reason, v_forms, v_mark, 'g')
+        reason = case o.changed_by when 'decide_unknown' then v_mark else regexp_replace(o.reason, v_forms, v_mark, 'g') end
     where o.id = any(v_messages);
     update messaging.attempts as a set detail = null where a.message_id = any(v_messages) and a.detail is not null;
     update messaging.receipts as r set error = null where r.message_id = any(v_messages) and r.error is not null;
     update messaging.history as h
-    set reason = regexp_replace(h.reason, v_forms, v_mark, 'g')
-    where h.message_id = any(v_messages) and h.reason ~ v_forms;
+    -- Why somebody decided of a doubt is in that person's own words.
+    set reason = case h.changed_by when 'decide_unknown' then v_mark else regexp_replace(h.reason, v_forms, v_mark, 'g') end
+    where h.message_id = any(v_messages) and (h.changed_by = 'decide_unknown' or h.reason ~ v_forms) and h.reason not like 'erased:%';
     -- What the app could not take will not be tried again.
     with given_up as (
         select f.id from messaging.failed_effects as f
@@ -4698,9 +4840,12 @@ begin
     set error = 'given up: the person was erased', succeeded_at = coalesce(f.succeeded_at, v_now)
     from given_up
     where given_up.id = f.id;
-    -- What was seen and decided about them stays; what was noted of it may hold a word or a phone.
-    perform messaging.blank('messaging.evidence', array['detail'], 'message_id', v_messages);
-    perform messaging.blank('messaging.decisions', array['why'], 'message_id', v_messages);
+    -- What was seen and decided about them stays; a provider's or a person's own words on it may hold a phone or a text.
+    update messaging.evidence as e
+    set detail = split_part(e.detail, ':', 1) || ': ' || v_mark || ', ' || e.id
+    where e.message_id = any(v_messages) and e.detail like '%:%' and e.detail not like '%: erased:%';
+    update messaging.decisions as d set why = null where d.message_id = any(v_messages) and d.why is not null;
+    delete from messaging.sightings as s where s.phone_key = v_key;
 
     update messaging.inbound_events as e
     set
@@ -4857,6 +5002,45 @@ AS $function$
 $function$;
 -- executed by its owner only
 comment on function messaging.evidence_of(bigint) is 'All evidence on a message as a JSON array, oldest first.';
+
+CREATE OR REPLACE FUNCTION messaging.exchange_credentials(p_table text, p_column text, p_changes jsonb)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_place record;
+    v_changed integer;
+begin
+    select c.* into v_place
+    from messaging.credential_columns() as c
+    where c.table_name = p_table and c.column_name = p_column and c.fits;
+    perform messaging.require(v_place.row_key is not null, 'no credential that could be sealed stands in this column');
+    perform messaging.require(
+        not exists (
+            select from jsonb_to_recordset(p_changes) as c (sealed text)
+            where c.sealed is null or c.sealed !~ '^enc:v1:[A-Za-z0-9_-]{1,32}:[A-Za-z0-9_-]+$'
+        ),
+        'what takes a credential''s place is sealed'
+    );
+    -- Numbers are locked in id order, as everybody locks them; their keys sort alike.
+    execute format(
+        'select from %s as t where (%s) = any (select c.row_key from jsonb_to_recordset($1) as c (row_key text))'
+        ' order by (%s) collate "C" for no key update',
+        p_table, v_place.row_key, v_place.row_key
+    ) using p_changes;
+    execute format(
+        'update %s as t set %I = c.sealed from jsonb_to_recordset($1) as c (row_key text, stored text, sealed text)'
+        ' where (%s) = c.row_key and t.%I::text = c.stored',
+        p_table, p_column, v_place.row_key, p_column
+    ) using p_changes;
+    get diagnostics v_changed = row_count;
+    return v_changed;
+end
+$function$;
+grant execute on function messaging.exchange_credentials(text,text,jsonb) to service_role;
+comment on function messaging.exchange_credentials(text,text,jsonb) is '[{row_key, stored, sealed}]: sealed takes the place of stored where that still stands; answers how many did. What changed meanwhile stays as it is.';
 
 CREATE OR REPLACE FUNCTION messaging.expected_times(p_people jsonb)
  RETURNS TABLE(place integer, instance_name text, expected_at timestamp with time zone)
@@ -6301,7 +6485,7 @@ $function$;
 -- executed by its owner only
 comment on function messaging.heed_message(messaging.inbound_events,uuid,text) is 'What a person''s message does before it is answered: withdraws nudges and the rest of an interrupted answer, stops or starts, notes that the person wrote.';
 
-CREATE OR REPLACE FUNCTION messaging.import_env_instance(p_zapi_instance_id text, p_zapi_token text, p_zapi_client_token text, p_by text)
+CREATE OR REPLACE FUNCTION messaging.import_env_instance(p_zapi_instance_id text, p_zapi_token text, p_zapi_client_token text, p_by text, p_instance_id uuid DEFAULT NULL::uuid)
  RETURNS TABLE(instance_id uuid, created boolean, updated boolean, is_default boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -6322,6 +6506,10 @@ begin
 
     created := v_instance.id is null;
     updated := false;
+    -- Whoever sealed or compared had looked before this lock: it was another row, or there was one.
+    if (v_instance.id <> p_instance_id) or (created and (p_zapi_token is null or p_zapi_client_token is null)) then
+        raise exception using errcode = 'WP004', message = 'this number was made or removed meanwhile: try again';
+    end if;
     if created then
         instance_id := messaging.add_instance(
             (
@@ -6333,15 +6521,21 @@ begin
                 order by n.number
                 limit 1
             ),
-            p_zapi_instance_id, p_zapi_token, p_zapi_client_token, p_by
+            p_zapi_instance_id, p_zapi_token, p_zapi_client_token, p_by, p_instance_id => p_instance_id
         );
     else
         instance_id := v_instance.id;
-        if (v_instance.zapi_token, v_instance.zapi_client_token)
-            is distinct from (p_zapi_token, p_zapi_client_token)
-        then
+        perform messaging.require(
+            p_instance_id is not null or not coalesce(p_zapi_token like 'enc:v1:%' or p_zapi_client_token like 'enc:v1:%', false),
+            'sealed credentials open only in the row of one id: give that id'
+        );
+        if (v_instance.zapi_token, v_instance.zapi_client_token) is distinct from (
+            coalesce(p_zapi_token, v_instance.zapi_token), coalesce(p_zapi_client_token, v_instance.zapi_client_token)
+        ) then
             update public.whatsapp_instances as i
-            set zapi_token = p_zapi_token, zapi_client_token = p_zapi_client_token
+            set
+                zapi_token = coalesce(p_zapi_token, i.zapi_token),
+                zapi_client_token = coalesce(p_zapi_client_token, i.zapi_client_token)
             where i.id = v_instance.id;
             updated := true;
         end if;
@@ -6353,8 +6547,9 @@ begin
     return next;
 end
 $function$;
-grant execute on function messaging.import_env_instance(text,text,text,text) to service_role;
-comment on function messaging.import_env_instance(text,text,text,text) is 'The number of the ZAPI_* variables as a row: made, or its token renewed. The default where there is none yet. Safe to repeat.';
+grant execute on function messaging.import_env_instance(text,text,text,text,uuid) to service_role;
+comment on function messaging.import_env_instance(text,text,text,text,uuid) is 'The number of the ZAPI_* variables as a row: made, or its token renewed (null: as it stands). The default where there is none yet. Safe to repeat.
+p_instance_id: the number that the caller saw, or the id for a new one; WP004 where it is another one by now.';
 
 CREATE OR REPLACE FUNCTION messaging.is_natural_end(p_said text, p_asked text)
  RETURNS boolean
@@ -6392,6 +6587,26 @@ AS $function$
 $function$;
 grant execute on function messaging.is_orphan(uuid) to service_role;
 comment on function messaging.is_orphan(uuid) is 'Whether the provider''s side of an ended connection is still to be removed.';
+
+CREATE OR REPLACE FUNCTION messaging.is_own_message(p_agency_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_caller uuid := messaging.require_manager();
+begin
+    -- The house's messages (no agency) are nobody's agency's: who runs the house is an admin. Never null, which `if not` would let pass.
+    return coalesce(
+        p_agency_id = v_caller,
+        exists (select from public.user_roles as r where r.user_id = v_caller and r.role::text = 'admin')
+    );
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.is_own_message(uuid) is 'Whether messages of this agency (null: the house) are for whoever asks to see and decide: a manager''s own agency, the house''s for an admin. WP007
+for anybody else.';
 
 CREATE OR REPLACE FUNCTION messaging.is_silent(p_attempt messaging.attempts, p_message messaging.outbox)
  RETURNS boolean
@@ -7513,6 +7728,50 @@ $function$;
 grant execute on function messaging.own_connection(uuid) to authenticated;
 comment on function messaging.own_connection(uuid) is 'The connection of one''s own client (null: of the agency), and how many messages wait on it; no row where there is none.';
 
+CREATE OR REPLACE FUNCTION messaging.own_unknowns(p_limit integer DEFAULT 100, p_message_id bigint DEFAULT NULL::bigint)
+ RETURNS TABLE(message_id bigint, is_house boolean, instance_name text, number_phone text, spoken_by text, purpose text, client_label text, person_name text, phone_tail text, text_preview text, message_kind text, on_unknown text, unknown_since timestamp with time zone, expires_at timestamp with time zone, presumed text, waits_at_provider boolean, evidence jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+    v_sees_house boolean := messaging.is_own_message(null);
+    v_agency uuid := messaging.require_manager();
+    v_asked messaging.outbox;
+begin
+    perform messaging.require(p_limit between 1 and 500, 'limit: must be 1 to 500');
+    if p_message_id is not null then
+        select o.* into v_asked from messaging.outbox as o where o.id = p_message_id;
+        if v_asked.id is null or not messaging.is_own_message(v_asked.agency_id) then
+            -- The same words for a message of somebody else and for one that never was.
+            raise exception using errcode = 'WP002', message = 'there is no such message';
+        elsif v_asked.dispatch_state <> 'unknown' then
+            raise exception using errcode = 'WP004', message = 'this message is not uncertain any more';
+        end if;
+    end if;
+    return query
+    select
+        o.id, o.agency_id is null, i.name::text, i.phone_number::text, o.facts ->> 'spoken_by', o.purpose, l.client_label::text, p.name::text,
+        right(o.phone, 4), left(coalesce(o.content ->> 'text', o.content ->> 'file_name', o.facts ->> 'text'), 280), o.content ->> 'kind',
+        o.on_unknown, o.changed_at, o.expires_at, messaging.presumed(o.id), messaging.waits_at_provider(o.id), messaging.evidence_of(o.id)
+    from messaging.outbox as o
+    inner join public.whatsapp_instances as i on o.instance_id = i.id
+    left join public.client_manager_links as l
+        on o.agency_id = l.manager_id and l.client_user_id::text = coalesce(o.facts ->> 'client_id', o.subject_id)
+    left join public.profiles as p on o.agency_id is null and o.profile_id = p.id
+    where
+        o.dispatch_state = 'unknown'
+        and (o.agency_id = v_agency or (o.agency_id is null and v_sees_house))
+        and (p_message_id is null or o.id = p_message_id)
+    order by o.changed_at, o.id
+    limit p_limit;
+end
+$function$;
+grant execute on function messaging.own_unknowns(integer,bigint) to authenticated;
+comment on function messaging.own_unknowns(integer,bigint) is 'The messages of one''s own agency (for an admin the house''s too) of which we cannot tell whether they were sent, those first that have waited
+longest, with what is known; no phone in full. p_message_id: this one alone; WP002 for another''s as for none, WP004 where it is settled.';
+
 CREATE OR REPLACE FUNCTION messaging.pairing_stopped(p_instance_id uuid)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -8216,7 +8475,7 @@ comment on function messaging.pool_overview() is 'The pool as a table, one row p
 next slot (null: now), and when the queue should be empty.';
 
 CREATE OR REPLACE FUNCTION messaging.presume(p_message_id bigint)
- RETURNS text
+ RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -8235,7 +8494,7 @@ begin
     if v_message.id is null then
         raise exception using errcode = 'WP002', message = 'there is no message with this id';
     elsif v_message.dispatch_state <> 'unknown' then
-        return v_message.dispatch_state;
+        return false;
     end if;
     select a.* into v_attempt
     from messaging.attempts as a
@@ -8252,14 +8511,15 @@ begin
         and v_message.expires_at > messaging.clock()
         and not exists (select from messaging.decisions as d where d.message_id = p_message_id and d.decision = 'resend')
     then
-        return messaging.decide_unknown(p_message_id, 'resend', 'reconcile', 'its rule: once, after recorded silence');
+        perform messaging.decide_unknown(p_message_id, 'resend', 'reconcile', 'its rule: once, after recorded silence');
+        return true;
     end if;
-    return v_message.dispatch_state;
+    return false;
 end
 $function$;
 grant execute on function messaging.presume(bigint) to service_role;
 comment on function messaging.presume(bigint) is 'Records silence (presumed not sent) where the channel is proven alive, and then obeys resend_once: one resend within its time, as a decision of reconcile,
-never a second. hold: nothing; drop: nothing before its end. Returns where the message stands.';
+never a second. hold: nothing; drop: nothing before its end. True where it goes again.';
 
 CREATE OR REPLACE FUNCTION messaging.presumed(p_message_id bigint)
  RETURNS text
@@ -10145,8 +10405,8 @@ $function$;
 -- executed by its owner only
 comment on function messaging.sign_change(text,text) is 'Says, for the rest of this transaction, who changes a number and why. Transaction-local, so safe behind a pooler.';
 
-CREATE OR REPLACE FUNCTION messaging.sign_up(p_name text, p_phone text, p_email text, p_welcome_text text, p_enqueued_by text, p_strategy text DEFAULT 'random'::text, p_run_id text DEFAULT NULL::text, p_address text DEFAULT NULL::text, p_per_phone integer DEFAULT 0, p_per_address integer DEFAULT 0, p_seat_percent numeric DEFAULT 0)
- RETURNS TABLE(profile_id uuid, already_exists boolean, instance_id uuid, no_room boolean, message_id bigint, refused_by text, retry_after_s integer)
+CREATE OR REPLACE FUNCTION messaging.sign_up(p_name text, p_phone text, p_email text, p_welcome_text text, p_enqueued_by text, p_strategy text DEFAULT 'random'::text, p_run_id text DEFAULT NULL::text)
+ RETURNS TABLE(profile_id uuid, already_exists boolean, instance_id uuid, no_room boolean, message_id bigint)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -10155,34 +10415,11 @@ AS $function$
 begin
     perform messaging.require(coalesce(btrim(p_name), '') <> '', 'a sign-up needs a name');
     perform messaging.require(messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$', 'a sign-up needs a phone');
-    perform messaging.require(coalesce(p_welcome_text, '') <> '', 'a sign-up needs a welcome');
     -- Both forms of one phone wait for each other here, also where an adopted table could have no unique index.
     perform pg_advisory_xact_lock(hashtextextended('roleta.sign_up.' || messaging.phone_key(p_phone), 0));
 
-    -- A refusal is an answer and no error, which would undo what was counted. Known phones count too, or the answer would tell quickly who
-    -- is with us.
-    if p_address is not null and p_per_address > 0 then
-        retry_after_s := messaging.fill_bucket(messaging.bucket_name('address', p_address), p_per_address);
-        refused_by := case when retry_after_s is not null then 'address' end;
-    end if;
-    if refused_by is null and p_per_phone > 0 then
-        retry_after_s := messaging.fill_bucket(messaging.bucket_name('phone', messaging.phone_key(p_phone)), p_per_phone);
-        refused_by := case when retry_after_s is not null then 'phone' end;
-    end if;
     profile_id := messaging.find_profile(p_phone);
     already_exists := profile_id is not null;
-    if refused_by is null and p_address is not null and p_seat_percent > 0 and not already_exists then
-        retry_after_s := messaging.fill_bucket('seats', messaging.seats_for_strangers(p_seat_percent));
-        refused_by := case when retry_after_s is not null then 'seats' end;
-    end if;
-    if refused_by is not null then
-        profile_id := null;
-        already_exists := false;
-        no_room := false;
-        return next;
-        return;
-    end if;
-
     if not already_exists then
         insert into public.profiles (
             user_id, name, phone, email, plan, status, trial_started_at, trial_conversations_count
@@ -10194,13 +10431,6 @@ begin
         if profile_id is null then
             profile_id := messaging.find_profile(p_phone);
             already_exists := true;
-            if profile_id is null and p_address is not null then
-                refused_by := 'taken';
-                already_exists := false;
-                no_room := false;
-                return next;
-                return;
-            end if;
             if profile_id is null then
                 raise exception using
                     errcode = 'WP004', message = 'another profile already has something of this sign-up, such as its e-mail';
@@ -10228,10 +10458,53 @@ begin
     return next;
 end
 $function$;
-grant execute on function messaging.sign_up(text,text,text,text,text,text,text,text,integer,integer,numeric) to service_role;
-comment on function messaging.sign_up(text,text,text,text,text,text,text,text,integer,integer,numeric) is 'Profile, seat and welcome in one transaction; one profile per phone in any form. no_room: all numbers are full, the default one serves. p_address: whence a
-stranger asks; null for whoever we trust. The three limits are per hour, 0 is none; refused_by phone, address or seats: nothing was stored, ask again after
-retry_after_s; taken: another profile has something of this sign-up.';
+grant execute on function messaging.sign_up(text,text,text,text,text,text,text) to service_role;
+comment on function messaging.sign_up(text,text,text,text,text,text,text) is 'Profile, seat and welcome in one transaction; one profile per phone in any form. no_room: all numbers are full, the default one serves.';
+
+CREATE OR REPLACE FUNCTION messaging.sign_up_within_limits(p_name text, p_phone text, p_email text, p_welcome_text text, p_enqueued_by text, p_address text, p_per_phone integer, p_per_address integer, p_seat_percent numeric, p_strategy text DEFAULT 'random'::text, p_run_id text DEFAULT NULL::text)
+ RETURNS TABLE(profile_id uuid, already_exists boolean, instance_id uuid, no_room boolean, message_id bigint, refused_by text, retry_after_s integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+begin
+    perform messaging.require(messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$', 'a sign-up needs a phone');
+    -- As sign_up does: both forms of one phone wait for each other.
+    perform pg_advisory_xact_lock(hashtextextended('roleta.sign_up.' || messaging.phone_key(p_phone), 0));
+
+    -- A refusal is an answer and no error, which would undo what was counted. Known phones count too, or the answer would tell quickly who
+    -- is with us.
+    if p_address is not null and p_per_address > 0 then
+        retry_after_s := messaging.fill_bucket(messaging.bucket_name('address', p_address), p_per_address);
+        refused_by := case when retry_after_s is not null then 'address' end;
+    end if;
+    if refused_by is null and p_per_phone > 0 then
+        retry_after_s := messaging.fill_bucket(messaging.bucket_name('phone', messaging.phone_key(p_phone)), p_per_phone);
+        refused_by := case when retry_after_s is not null then 'phone' end;
+    end if;
+    if refused_by is null and p_address is not null and p_seat_percent > 0 and messaging.find_profile(p_phone) is null then
+        retry_after_s := messaging.fill_bucket('seats', messaging.seats_for_strangers(p_seat_percent));
+        refused_by := case when retry_after_s is not null then 'seats' end;
+    end if;
+
+    if refused_by is null then
+        begin
+            select u.profile_id, u.already_exists, u.instance_id, u.no_room, u.message_id
+            into profile_id, already_exists, instance_id, no_room, message_id
+            from messaging.sign_up(p_name, p_phone, p_email, p_welcome_text, p_enqueued_by, p_strategy, p_run_id) as u;
+        exception
+            -- What was counted stays counted.
+            when sqlstate 'WP004' then
+                refused_by := 'taken';
+        end;
+    end if;
+    return next;
+end
+$function$;
+grant execute on function messaging.sign_up_within_limits(text,text,text,text,text,text,integer,integer,numeric,text,text) to service_role;
+comment on function messaging.sign_up_within_limits(text,text,text,text,text,text,integer,integer,numeric,text,text) is 'sign_up, unless this phone, this address or strangers together asked too often (limits per hour, 0 is none): refused_by phone, address or seats, nothing was
+stored, ask again after retry_after_s; taken: another profile has something of this sign-up. p_address: whence a stranger asks; null for whoever we trust.';
 
 CREATE OR REPLACE FUNCTION messaging.standing()
  RETURNS TABLE(paused_at timestamp with time zone, paused_by text, paused_why text, failed_effects bigint)

@@ -21,6 +21,7 @@ from tests.database.keeping import (
     messages,
     somebody,
 )
+from tests.database.uncertain import attempt_of, outgoing, uncertain
 from tests.database.world import Connect, World
 
 EVERYTHING = f"{PHONE}|{OTHER_FORM}|{OTHER_FORM[2:]}|{LID.partition('@')[0]}|{NAME}|quimera|{WORDS}"
@@ -219,3 +220,31 @@ def test_numbers_of_ours_and_what_is_no_phone_are_refused(world: World, db: Data
         retention.erase(db, PHONE, by="tester")
     with pytest.raises(InvalidInput):
         retention.erase(db, "12", by="tester")
+
+
+def test_what_is_known_of_an_uncertain_message_loses_its_words(world: World, db: Database) -> None:
+    """Evidence stays with its source and its time, decisions with whoever took them; a provider's error, a
+    reason and what was seen to leave the number for this person do not."""
+    number = world.number()
+    message = uncertain(world, number, phone=PHONE)
+    attempt = attempt_of(world, message)
+    for receipt, error in (("sent", None), ("failed", f"{PHONE} {WORDS}"), ("delivered", None)):
+        world.rows(
+            "insert into messaging.evidence"
+            " (message_id, attempt_id, source, says, happened_at, seen_at, detail)"
+            " values (%s, %s, 'receipt', 'sent', now(), now(), %s)",
+            message, attempt, receipt + (f": {error}" if error else ""),
+        )  # fmt: skip
+    outgoing(world, number, "BY-HAND", phone=OTHER_FORM, sent_by="hand", text=WORDS)
+    world.rows("select messaging.decide_unknown(%s, 'drop', 'op', %s)", message, f"{NAME}: {WORDS}")
+
+    retention.erase(db, PHONE, by="tester")
+
+    assert holding(world, f"{PHONE}|{OTHER_FORM}|{OTHER_FORM[2:]}|{NAME}|{WORDS}") == {}
+    evidence = world.rows(
+        "select source, split_part(detail, ':', 1) as what from messaging.evidence order by id"
+    )
+    assert [row["what"] for row in evidence] == ["sent", "failed", "delivered"]
+    [decision] = world.rows("select decision, decided_by, why from messaging.decisions")
+    assert decision == {"decision": "drop", "decided_by": "op", "why": None}
+    assert retention.erase(db, PHONE, by="tester").erasures == ()

@@ -297,8 +297,8 @@ def test_outbox_and_allocation_do_what_the_model_does(
     """Enqueue, claim, begin, record, receipt, cancel, expiry, numbers that stop, people who come, move and
     go, time and crashes, in any order: never a difference. The same steps each run (derandomized): a failure
     is printed as the steps that repeat it."""
-    OutboxMachine.connection = session  # type: ignore[assignment]
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    OutboxMachine.connection = session
+    run_state_machine_as_test(
         OutboxMachine,
         settings=settings(
             max_examples=examples,
