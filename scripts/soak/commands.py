@@ -53,7 +53,9 @@ def soak(  # noqa: PLR0917 - click gives each option by its name
     log.configure("WARNING")
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     plan = Plan(messages, kills, faults, seed, workers, numbers, database_stops, receipts)
-    console.print(f"seed {seed}: --seed {seed} draws the same faults, deaths and order of events again")
+    console.print(
+        f"seed {seed}: --seed {seed} draws the same faults and points of death again; threads run as they may"
+    )
     stop = stop_on_signals()
     folder = Path(tempfile.mkdtemp(prefix="roleta-soak-"))
     folder.chmod(0o755)  # as root the server is `nobody` and passes through
