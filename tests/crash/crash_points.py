@@ -104,7 +104,7 @@ def watch_the_wire(point: str) -> None:
         http.event_hooks = {"request": [mark]}
         return http
 
-    vars(dispatcher)["open_http"] = opened
+    setattr(dispatcher, "open_http", opened)  # noqa: B010 - it is no part of what the module offers
 
 
 def live(database_url: str, zapi_url: str, point: str, text: str) -> None:

@@ -33,6 +33,7 @@ class Message:
     expires: float
     state: str = "queued"
     leased_until: float = 0.0
+    lease: int = 0
     attempts: int = 0
     holder: int | None = None
 
@@ -126,6 +127,7 @@ class Model:
 
     def _lease(self, message: Message) -> int:
         message.state, message.leased_until = "leased", self.now + LEASE
+        message.lease += 1
         return message.ident
 
     def _is_next_reply(self, message: Message) -> bool:
@@ -150,9 +152,9 @@ class Model:
         ]
         return min(due, key=lambda each: (each.lane != "timed", each.not_before, each.ident), default=None)
 
-    def begin(self, message: Message) -> bool:
+    def begin(self, message: Message, lease: int) -> bool:
         """Whether the attempt begins; else the message is back in its queue, or where its rules put it."""
-        if message.state != "leased" or message.leased_until <= self.now:
+        if message.state != "leased" or message.lease != lease or message.leased_until <= self.now:
             return False
         number = self.numbers[message.number]
         message.state = "queued"
