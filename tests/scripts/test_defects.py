@@ -43,7 +43,7 @@ def table(folder: Path, old: str, new: str, test: str) -> Path:
 def test_there_are_enough_of_all_kinds() -> None:
     """At least 34, in SQL and in Python, each with a name of its own."""
     assert len(DEFECTS) >= 34
-    assert {defect.file.partition("/")[0] for defect in DEFECTS} == {"", "migrations", "shared", "edge"}
+    assert {defect.file.partition("/")[0] for defect in DEFECTS} >= {"", "migrations", "shared", "edge"}
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
