@@ -106,6 +106,7 @@ def update(instance: str | None, data: Mapping[str, Any]) -> Message | None:
         is_broadcast=_is_at(chat, "broadcast"),
         is_newsletter=_is_at(chat, "newsletter"),
         provider_message_ids=(message_id,),
+        sent_by="unsaid" if receipt and not _is_shared(chat) else None,
         receipt=receipt,
         error="the provider could not deliver it (ERROR)" if receipt == "failed" else None,
         chat_jid=chat,

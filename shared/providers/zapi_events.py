@@ -181,6 +181,8 @@ def _status(payload: Mapping[str, Any], provider_type: str | None, instance: str
         connected_phone=text(payload.get("connectedPhone")),
         is_group=flag(payload, "isGroup"),
         provider_message_ids=message_ids,
+        # A message of ours or of a hand: it is not said which.
+        sent_by="unsaid" if name in _RECEIPTS and not flag(payload, "isGroup") else None,
         receipt=_RECEIPTS.get(name),
         happened_at=moment(payload.get("momment")),
     )

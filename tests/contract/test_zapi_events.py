@@ -289,7 +289,9 @@ def test_odd_types_never_raise(base: dict[str, Any], changes: dict[str, Any]) ->
         (delivery(error="Timeout on send message"), None),
         (delivery(error="something new"), None),
         ({name: value for name, value in delivery().items() if name != "zaapId"}, "unsaid"),
-        (status("READ"), None),
+        (status("READ"), "unsaid"),
+        (status("READ_BY_ME"), None),
+        (status("READ", isGroup=True), None),
     ],
 )
 def test_who_made_it_leave_the_number(payload: dict[str, Any], sent_by: str | None) -> None:

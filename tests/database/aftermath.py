@@ -5,6 +5,7 @@ that it tells us of it: late, shuffled, some lost, under either form of a phone,
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from tests.database.world import BentClock, World
 # Ambiguous, and quick: half of them are sent.
 FAULTS = ["error_before_accept", "accept_then_close", "accept_then_500", "close"]
 LOSS, LATEST_S = 0.05, 900.0
+AT_ONCE = 4
 Event = tuple[float, dict[str, Any]]
 
 
@@ -31,6 +33,7 @@ class Outcome:
     unknown: set[str]
     sent: set[str]
     told: set[str]  # by at least one event that reached us
+    recognisable: set[str]  # by one that shows a send over the API, to a person with one message
     confirmed: set[str]
     called_unsent: set[str]
     held: set[str]
@@ -40,7 +43,9 @@ class Outcome:
         """R12."""
         print(self)
         reachable = self.unknown & self.sent & self.told
-        assert len(self.confirmed & reachable) >= 0.99 * len(reachable)
+        assert not (reachable & self.recognisable) - self.confirmed, "recognisable and not confirmed"
+        # A few hundred lose both of the events by which they are recognised too seldom to measure.
+        assert len(reachable) < 500 or len(self.confirmed & reachable) >= 0.99 * len(reachable)
         assert not self.confirmed - self.sent, "confirmed and never sent"
         assert not self.called_unsent & reachable & self.held, "told of, held, and called unsent"
         assert not self.doubled & self.told, "sent twice although something told of it"
@@ -67,7 +72,8 @@ class Aftermath:
         self.random = random.Random(12)
         self.settings = Settings(takeover_s=0)
         self.tokens: dict[str, str] = {}
-        self.told: Counter[str] = Counter()
+        self.told: set[str] = set()
+        self.recognisable: set[str] = set()
         simulator.control("options", queue_interval_s=0)
         for one in simulator.instances():
             number = world.number(
@@ -79,6 +85,9 @@ class Aftermath:
             self.tokens[one["id"]] = webhook_auth.new_token()
             token_hash = webhook_auth.hash_token(self.tokens[one["id"]])
             world.value("select messaging.set_webhook_token(%s, %s, 'test')", number, token_hash)
+
+        # The clock stands while they are sent: no reply may ask the number to wait.
+        world.rows("update messaging.senders set reply_gap_s = 0")
 
     def send(self, how_many: int, providers: Providers) -> None:
         """Each to a person of its own but for a few answers beside; nearly all end as unknown."""
@@ -102,11 +111,12 @@ class Aftermath:
             each
             | {"purpose": "answer", "dedupe_key": f"beside {place}", "on_unknown": "hold"}
             | {"content": {"kind": "text", "text": f"beside {place:05d}"}}
-            for place, each in enumerate(wanted[::100])
+            for place, each in enumerate(wanted[::101])
         ]
         for start in range(0, len(wanted), 500):
             self.world.enqueue_many(wanted[start : start + 500])
         self.world.enqueue_many(beside)
+        self.two_candidates = {each["content"]["text"] for each in [*wanted[::101], *beside]}
         self.dispatch(providers)
         self.simulator.control("faults", rate=0)
 
@@ -125,25 +135,29 @@ class Aftermath:
         """(seconds after the send, payload) in the order in which they arrive."""
         found: list[Event] = []
         for line in self.simulator.accepted():
-            for payload in self._told_of(line):
-                if self.random.random() >= LOSS:
-                    found.append((self.random.uniform(0, LATEST_S), payload))
-                    self.told[line["text"]] += 1
+            # By its words alone, so that whatever was sent first, the same is lost.
+            dice = random.Random(line["text"])
+            for payload in self._told_of(line, dice):
+                if dice.random() >= LOSS:
+                    found.append((dice.uniform(0, LATEST_S), payload))
+                    self.told.add(line["text"])
+                    if payload["type"] != "MessageStatusCallback":
+                        self.recognisable.add(line["text"])
         found += [(self.random.uniform(0, LATEST_S), payload) for payload in self._by_hand()]
         return sorted(found, key=lambda event: event[0])
 
-    def _told_of(self, line: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _told_of(self, line: dict[str, Any], dice: random.Random) -> Iterator[dict[str, Any]]:
         where = {"instanceId": line["instance_id"], "momment": int(line["at"] * 1000)}
         yield {
             "type": "DeliveryCallback",
-            "phone": self._a_form(line["phone"]),
+            "phone": _a_form(line["phone"], dice),
             "messageId": line["messageId"],
             "zaapId": line["zaapId"],
             **where,
         }
-        yield self._echo(line, line["messageId"], line["text"], by_api=True)
+        yield _echo(line, line["messageId"], line["text"], by_api=True, dice=dice)
         for status in ("RECEIVED", "READ"):
-            ids = {"status": status, "ids": [line["messageId"]], "phone": self._a_form(line["phone"])}
+            ids = {"status": status, "ids": [line["messageId"]], "phone": _a_form(line["phone"], dice)}
             yield {"type": "MessageStatusCallback", **ids, **where}
 
     def _by_hand(self) -> Iterator[dict[str, Any]]:
@@ -156,33 +170,19 @@ class Aftermath:
             if self.random.random() < 0.1:
                 text = line["text"] if self.random.random() < 0.2 else "Oi, tudo bem? Te ligo mais tarde"
                 line["at"] = self.started_at.timestamp() + self.random.uniform(0, 60)
-                yield self._echo(line, f"HAND{line['id']}", text, by_api=False)
-
-    def _echo(self, line: dict[str, Any], message_id: str, text: str, *, by_api: bool) -> dict[str, Any]:
-        return {
-            "type": "ReceivedCallback",
-            "instanceId": line["instance_id"],
-            "messageId": message_id,
-            "phone": self._a_form(line["phone"]),
-            "fromMe": True,
-            "fromApi": by_api,
-            "momment": int(line["at"] * 1000),
-            "status": "SENT",
-            "text": {"message": text},
-        }
-
-    def _a_form(self, phone: str) -> str:
-        return self.random.choice(phones.forms(phone))
+                yield _echo(line, f"HAND{line['id']}", text, by_api=False, dice=self.random)
 
     def tell(self, events: Sequence[Event]) -> None:
-        """They arrive at the webhook."""
-        for _, payload in events:
-            webhook_zapi.handle(
-                Call(
-                    "webhook-zapi", self.db, self.settings, log.get(), payload, {},
-                    webhook_token=self.tokens[payload["instanceId"]],
-                )
-            )  # fmt: skip
+        """They arrive at the webhook, several at a time."""
+
+        def arrive(event: Event) -> None:
+            payload = event[1]
+            token = self.tokens[payload["instanceId"]]
+            call = Call("webhook-zapi", self.db, self.settings, log.get(), payload, {}, webhook_token=token)
+            assert webhook_zapi.handle(call)["status"] in {"success", "ignored"}
+
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            list(threads.map(arrive, events))
 
     def outcome(self, first_sends: int) -> Outcome:
         """Compare our tables with the simulator's log, whose first lines are of before any resend."""
@@ -197,10 +197,31 @@ class Aftermath:
         accepted = [line["text"] for line in self.simulator.accepted()]
         return Outcome(
             sent=set(accepted[:first_sends]),
-            told={text for text, events in self.told.items() if events},
+            told=self.told,
+            recognisable=self.recognisable - self.two_candidates,
             doubled={text for text, times in Counter(accepted).items() if times > 1},
             **{
                 name: {row["text"] for row in rows if row[name]}
                 for name in ("unknown", "confirmed", "called_unsent", "held")
             },
         )
+
+
+def _echo(
+    line: dict[str, Any], message_id: str, text: str, *, by_api: bool, dice: random.Random
+) -> dict[str, Any]:
+    return {
+        "type": "ReceivedCallback",
+        "instanceId": line["instance_id"],
+        "messageId": message_id,
+        "phone": _a_form(line["phone"], dice),
+        "fromMe": True,
+        "fromApi": by_api,
+        "momment": int(line["at"] * 1000),
+        "status": "SENT",
+        "text": {"message": text},
+    }
+
+
+def _a_form(phone: str, dice: random.Random) -> str:
+    return dice.choice(phones.forms(phone))

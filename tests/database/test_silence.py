@@ -17,6 +17,7 @@ from tests.database.uncertain import (
     heard,
     outgoing,
     presume,
+    status,
     trace,
     uncertain,
 )
@@ -125,6 +126,29 @@ def test_a_time_without_connection_does_not_count(
     assert SILENCE not in evidence(world, message)
     bent_clock.forward(15 * MINUTE_S)
     asked(world, message)
+    presume(world, message)
+    assert SILENCE in evidence(world, message)
+
+
+def test_a_receipt_for_an_unknown_id_forbids_the_verdict(
+    world: World, number: uuid.UUID, bent_clock: BentClock
+) -> None:
+    """The person read something from this number, and all else that told of it was lost: it may be ours."""
+    message = uncertain(world, number)
+    status(world, number, "P1", "P0")
+    quiet(world, number, bent_clock, message)
+    assert (gather(world, message), presume(world, message)) == ("unknown", "unknown")
+    assert evidence(world, message) == []
+
+
+def test_a_receipt_for_what_a_hand_wrote_is_no_doubt(
+    world: World, number: uuid.UUID, bent_clock: BentClock
+) -> None:
+    """Its echo shows other words: what was read was not ours."""
+    message = uncertain(world, number)
+    status(world, number, "P1")
+    outgoing(world, number, "P1", sent_by="hand", text="Ligo já")
+    quiet(world, number, bent_clock, message)
     presume(world, message)
     assert SILENCE in evidence(world, message)
 

@@ -55,6 +55,15 @@ def delivery(
     )  # fmt: skip
 
 
+def status(world: World, number: uuid.UUID, *provider_ids: str) -> None:
+    """A receipt for ids that nobody knows: of a message of ours, or of a hand."""
+    world.rows(
+        "select * from messaging.accept_event(%s, %s, 'status', '{}', p_phone => %s, p_receipt => 'read',"
+        " p_receipt_ids => %s, p_sent_by => 'unsaid')",
+        number, f"e{uuid.uuid4()}", PERSON, list(provider_ids),
+    )  # fmt: skip
+
+
 def heard(world: World, number: uuid.UUID) -> None:
     """Somebody else writes to the number: its channel is alive."""
     world.rows(
