@@ -84,8 +84,8 @@ class OutboxMachine(RuleBasedStateMachine):
         for each in seats:
             self.model.numbers[str(self.world.number(seats=each, gap=GAPS))] = Number(each)
         self.world.rows("update messaging.senders set ramp_messages = 0")
-        for place, each in enumerate(asked):
-            self._enqueue(place, *each)
+        for place, wanted in enumerate(asked):
+            self._enqueue(place, *wanted)
 
     def _number(self, pick: int) -> str:
         return list(self.model.numbers)[pick % len(self.model.numbers)]
@@ -295,7 +295,7 @@ def session(database_url: str) -> Iterator["psycopg.Connection[tuple[object, ...
 @pytest.mark.parametrize(
     ("examples", "steps"),
     [
-        pytest.param(50, 40, id="commit", marks=pytest.mark.scoreboard("R9", tier="commit")),
+        pytest.param(30, 40, id="commit", marks=pytest.mark.scoreboard("R9", tier="commit")),
         pytest.param(150, 50, id="landing", marks=pytest.mark.scoreboard("R9", tier="landing")),
     ],
 )
