@@ -883,7 +883,8 @@ CREATE INDEX sightings_person ON messaging.sightings USING btree (instance_id, p
 CREATE INDEX sightings_seen ON messaging.sightings USING btree (seen_at);
 -- seen by its owner only
 comment on table messaging.sightings is 'What was seen to leave one of our numbers (or to wait at its provider) under an id that no accepted attempt has: perhaps an unknown of ours. Kept a week.';
-comment on column messaging.sightings.sent_by is 'api: a send over the API, perhaps ours; hand: typed on the phone, never ours; unsaid: the provider does not say.';
+comment on column messaging.sightings.sent_by is 'api: a send over the API, perhaps ours; hand: typed on the phone, never ours; unsaid: the provider does not say (a
+receipt): it confirms nothing, and forbids to call a message unsent.';
 comment on column messaging.sightings.is_waiting is 'It has not left yet: it waits in the provider''s queue.';
 comment on column messaging.sightings.text_key is 'A digest of what it says, never the words; null where the provider does not say.';
 
@@ -1632,10 +1633,14 @@ begin
         end if;
         update messaging.inbound_events as e set command = p_command where e.id = event_id and opted is not null;
     end if;
-    perform messaging.note_sighting(
-        p_instance_id, p_receipt_ids[1], 'outgoing_event', p_sent_by, coalesce(v_phone, p_phone), p_text, p_message_kind,
-        p_happened_at, null
-    );
+    if p_sent_by is not null then
+        for v_id in select distinct x.id from unnest(p_receipt_ids) as x (id) order by x.id loop
+            perform messaging.note_sighting(
+                p_instance_id, v_id, 'outgoing_event', p_sent_by, coalesce(v_phone, p_phone), p_text, p_message_kind, p_happened_at,
+                null
+            );
+        end loop;
+    end if;
     return next;
 end
 $function$;
@@ -1785,10 +1790,14 @@ begin
         perform messaging.heed_hand(v_agency, v_key, v_person, p_takeover_s);
     end if;
     -- After the app's rows: who looks for evidence holds none of them.
-    perform messaging.note_sighting(
-        p_instance_id, p_receipt_ids[1], 'outgoing_event', p_sent_by, coalesce(v_phone, p_phone), p_text, p_message_kind,
-        p_happened_at, p_queue_id
-    );
+    if p_sent_by is not null then
+        for v_id in select distinct x.id from unnest(p_receipt_ids) as x (id) order by x.id loop
+            perform messaging.note_sighting(
+                p_instance_id, v_id, 'outgoing_event', p_sent_by, coalesce(v_phone, p_phone), p_text, p_message_kind, p_happened_at,
+                p_queue_id
+            );
+        end loop;
+    end if;
     return next;
 end
 $function$;
