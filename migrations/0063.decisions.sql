@@ -97,7 +97,10 @@ create function messaging.presumed(p_message_id bigint) returns text
 language sql stable security definer set search_path = ''
 as $$
     select case
-        when bool_or(e.says in ('sent', 'waiting')) then null
+        when bool_or(e.says = 'sent') then null
+        -- What waited and was taken out of the queue since does not wait any more.
+        when max(e.id) filter (where e.says = 'waiting')
+            > coalesce(max(e.id) filter (where e.source = 'provider_queue' and e.says = 'not_sent'), 0) then null
         when bool_or(e.says = 'not_sent') then 'not_sent'
     end
     from messaging.evidence as e

@@ -332,10 +332,8 @@ begin
                 due.id > p_after
                 and (
                     p_all or x.looked_at is null
-                    -- Once a minute while its answers may still come, then once an hour; each by one worker.
-                    or x.looked_at <= v_now - case
-                        when due.changed_at > v_now - interval '30 min' then interval '50 s' else interval '55 min'
-                    end
+                    -- Once a minute while its answers are likely to come, more and more seldom, then once an hour; each by one worker.
+                    or x.looked_at <= v_now - least(greatest((v_now - due.changed_at) / 3, interval '50 s'), interval '55 min')
                 )
             group by due.id
             order by due.id

@@ -762,6 +762,10 @@ begin
     end if;
 
     update messaging.purged as p set purged_at = v_now where p.instance_id = p_instance_id and p.return_token = p_token;
+    perform messaging.note_evidence(a, 'provider_queue', 'not_sent', v_now, 'withdrawn from the provider''s queue before the number came back')
+    from messaging.purged as p
+    inner join messaging.attempts as a on p.attempt_id = a.id
+    where p.instance_id = p_instance_id and p.return_token = p_token and a.outcome = 'unknown';
     if p_found > 0 then
         insert into messaging.instance_history (instance_id, happened_at, changed_by, change)
         values (p_instance_id, v_now, p_by, format('purged the provider''s queue of %s messages', p_found));

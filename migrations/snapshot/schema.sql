@@ -5458,6 +5458,10 @@ begin
     end if;
 
     update messaging.purged as p set purged_at = v_now where p.instance_id = p_instance_id and p.return_token = p_token;
+    perform messaging.note_evidence(a, 'provider_queue', 'not_sent', v_now, 'withdrawn from the provider''s queue before the number came back')
+    from messaging.purged as p
+    inner join messaging.attempts as a on p.attempt_id = a.id
+    where p.instance_id = p_instance_id and p.return_token = p_token and a.outcome = 'unknown';
     if p_found > 0 then
         insert into messaging.instance_history (instance_id, happened_at, changed_by, change)
         values (p_instance_id, v_now, p_by, format('purged the provider''s queue of %s messages', p_found));
@@ -8537,7 +8541,10 @@ CREATE OR REPLACE FUNCTION messaging.presumed(p_message_id bigint)
  SET search_path TO ''
 AS $function$
     select case
-        when bool_or(e.says in ('sent', 'waiting')) then null
+        when bool_or(e.says = 'sent') then null
+        -- What waited and was taken out of the queue since does not wait any more.
+        when max(e.id) filter (where e.says = 'waiting')
+            > coalesce(max(e.id) filter (where e.source = 'provider_queue' and e.says = 'not_sent'), 0) then null
         when bool_or(e.says = 'not_sent') then 'not_sent'
     end
     from messaging.evidence as e
@@ -10948,10 +10955,8 @@ begin
                 due.id > p_after
                 and (
                     p_all or x.looked_at is null
-                    -- Once a minute while its answers may still come, then once an hour; each by one worker.
-                    or x.looked_at <= v_now - case
-                        when due.changed_at > v_now - interval '30 min' then interval '50 s' else interval '55 min'
-                    end
+                    -- Once a minute while its answers are likely to come, more and more seldom, then once an hour; each by one worker.
+                    or x.looked_at <= v_now - least(greatest((v_now - due.changed_at) / 3, interval '50 s'), interval '55 min')
                 )
             group by due.id
             order by due.id

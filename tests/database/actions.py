@@ -195,9 +195,12 @@ FUNCTIONS: dict[str, Action] = {
         f"select public.allocate_whatsapp_instance(p.id, %s) from {A_PERSON} as p",
         s.choice(["random", "balanced"]),
     ),
-    "sign_up": lambda w, s: w.sign_up(
+    "sign_up": lambda w, s: w.sign_up(phone(s)),
+    "sign_up_within_limits": lambda w, s: w.rows(
+        "select * from messaging.sign_up_within_limits("
+        "'Ana', %s, null, 'Oi!', 'start-trial', %s, 99, 9999, 100)",
         phone(s),
-        **s.choice([{}, {"p_address": s.choice("ab"), "p_per_address": "9999", "p_seat_percent": "100"}]),
+        s.choice(["a", "b", None]),
     ),
     "apply_checkout": lambda w, s: checkout(
         w,

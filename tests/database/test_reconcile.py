@@ -82,7 +82,7 @@ def reconciler(db: Database, providers: Providers, said: Said) -> Reconciler:
 def hand_over(world: World, providers: Providers, message: int) -> None:
     """What the lost answer was about: the provider does get the message."""
     row = world.rows(
-        "select i.*, o.phone, o.content from messaging.outbox as o"
+        "select i.*, i.id as instance_id, o.phone, o.content from messaging.outbox as o"
         " join public.whatsapp_instances as i on i.id = o.instance_id where o.id = %s",
         message,
     )[0]
@@ -104,7 +104,7 @@ def test_what_waits_at_zapi_is_found_dropped_and_withdrawn_there(
     assert evidence(world, message) == [("provider_queue", "waiting")]
     world.decide(message, "drop")
     assert reconciler.run_once(everything=True).withdrawn_at_provider == 1
-    client = providers(world.instance(number))
+    client = providers({**world.instance(number), "instance_id": number})
     assert isinstance(client, ZApiClient)
     assert list(client.queue()) == []
     assert reconciler.run_once(everything=True).withdrawn_at_provider == 0

@@ -390,3 +390,32 @@ def test_a_ramp_of_no_messages_is_none(world: World, bent_clock: BentClock) -> N
     attempt = send(world, bent_clock)
     assert attempt is not None
     assert attempt["gap_factor"] == 1
+
+
+def test_an_uncertain_message_that_was_purged_is_known_to_have_stayed(
+    world: World, bent_clock: BentClock
+) -> None:
+    """It waited in the provider's queue, which was emptied before the number came back: evidence that it was
+    not sent, whatever was seen before, and a person may have it sent again."""
+    number = world.number()
+    message = world.enqueue(number, phone=PHONE)
+    world.record(world.begun(message), "unknown")
+    attempt = world.value("select max(id) from messaging.attempts")
+    waiting = {"provider_message_id": "Q1", "sent_by": "api", "phone": PHONE, "text": "Oi"}
+    world.rows(
+        "select messaging.note_traces(array[%s::bigint], 'provider_queue', %s)",
+        attempt,
+        json.dumps([waiting]),
+    )
+    world.rows("select messaging.record_health(%s, false)", number)
+    row = taken(world)
+    queue = [{"message_id": "Q1", "phone": PHONE, "text": "Oi"}]
+    world.value("select messaging.note_queue(%s, %s, %s)", number, row["return_token"], json.dumps(queue))
+    assert finish(world, row, found=1) == "down"
+
+    told = world.rows(
+        "select source, says from messaging.evidence where message_id = %s order by id", message
+    )
+    assert told[-1] == {"source": "provider_queue", "says": "not_sent"}
+    assert world.value("select messaging.presumed(%s)", message) == "not_sent"
+    assert world.value("select messaging.decide_unknown(%s, 'resend', 'op')", message) == "queued"
