@@ -1,6 +1,6 @@
 """Looks for evidence on messages of which we cannot tell whether they were sent: asks providers, tells SQL.
 
-What evidence means, and what follows from it, is decided in the database (migrations 0062 to 0064): here
+What evidence means, and what follows from it, is decided in the database (migrations 0062 to 0066): here
 nothing is sent, and nothing is concluded. Each step may be repeated without harm.
 """
 

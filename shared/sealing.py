@@ -1,5 +1,5 @@
 """Seals what stands in plain text, and seals anew under another key, while workers send: the typed face of
-migration 0066.
+migration 0070.
 
 Each value is exchanged only while it is what it was, so whoever changes one meanwhile wins, and a run that
 was stopped is continued by running it again.

@@ -1,6 +1,6 @@
 """Messages of which we cannot tell whether they were sent: listed with what is known, decided by a person.
 
-Who may is decided in SQL (migration 0070), and what a decision does (0063). Evidence: shared/reconcile.
+Who may is decided in SQL (migration 0075), and what a decision does (0064). Evidence: shared/reconcile.
 """
 
 from collections.abc import Sequence

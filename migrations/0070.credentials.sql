@@ -1,13 +1,13 @@
 -- Credentials are sealed by the application, where they stand: a number's id is chosen by whoever seals for it, and sealed values are
 -- exchanged one by one, each only while it is what it was.
 -- Locks: none beyond the rows that are exchanged; functions and comments only.
--- depends: 0065.returning
+-- depends: 0069.preparing
 
 set local lock_timeout = '5s';
 
 -- Two functions gain a parameter, so they are made anew.
 select roleta_migrations.remember_function(
-    '0066.credentials', 'messaging.add_instance(text,text,text,text,text,text,integer,bytea)'
+    '0070.credentials', 'messaging.add_instance(text,text,text,text,text,text,integer,bytea)'
 );
 drop function messaging.add_instance(text, text, text, text, text, text, integer, bytea);
 create function messaging.add_instance(
@@ -51,7 +51,7 @@ $$;
 comment on function messaging.add_instance(text, text, text, text, text, text, integer, bytea, uuid) is
 'A new Z-API number in the pool, active; the first one becomes the default. Sealed credentials come with the id that they are sealed for.';
 
-select roleta_migrations.remember_function('0066.credentials', 'messaging.import_env_instance(text,text,text,text)');
+select roleta_migrations.remember_function('0070.credentials', 'messaging.import_env_instance(text,text,text,text)');
 drop function messaging.import_env_instance(text, text, text, text);
 create function messaging.import_env_instance(
     p_zapi_instance_id text, p_zapi_token text, p_zapi_client_token text, p_by text, p_instance_id uuid default null

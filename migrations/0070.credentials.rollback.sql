@@ -27,4 +27,4 @@ drop function messaging.credential_counts();
 drop function messaging.credential_columns();
 drop function messaging.import_env_instance(text, text, text, text, uuid);
 drop function messaging.add_instance(text, text, text, text, text, text, integer, bytea, uuid);
-select roleta_migrations.drop_created('0066.credentials');
+select roleta_migrations.drop_created('0070.credentials');

@@ -1,7 +1,7 @@
 -- The page "Envios incertos": a manager sees the own agency's messages of which we cannot tell whether they were sent, and decides of them; an
 -- admin the house's as well.
 -- Locks: SHARE on messaging.outbox (writers wait) for the time of building one partial index of few rows: one read of the table.
--- depends: 0069.rights
+-- depends: 0074.rights
 
 set local lock_timeout = '5s';
 

@@ -1,7 +1,7 @@
 -- Rights that nobody needs are taken away: what tests/security/rights.txt does not list, no role of an API has.
 -- A webhook secret that leaked can be ended at once. And a profile's number speaks only where it is the house's own.
 -- Locks: none on the tables: a change of grants writes rows of the catalog.
--- depends: 0068.sign_up_limits
+-- depends: 0073.sign_up_limits
 
 set local lock_timeout = '5s';
 
@@ -23,7 +23,7 @@ begin
         'session_ratings', 'sessions', 'user_meditation_history', 'user_roles', 'weekly_plans', 'whatsapp_connections',
         'whatsapp_instances', 'whatsapp_report_logs', 'whatsapp_report_settings', 'zapi_message_dedup'
     ] loop
-        perform roleta_migrations.remember_grants('0069.rights', 'public.' || v_table);
+        perform roleta_migrations.remember_grants('0074.rights', 'public.' || v_table);
         execute format('revoke %s on table public.%I from public, anon, authenticated, service_role', v_rights, v_table);
     end loop;
 end
@@ -49,7 +49,7 @@ revoke update (
 -- Section: whose number speaks. Profiles are the house's; a program that bound one to the number of an agency, or of an
 -- agency's client, would have had the house's words leave through it, in that tenant's name.
 
-select roleta_migrations.remember_function('0069.rights', 'messaging.resolve_instance(uuid, text, uuid)');
+select roleta_migrations.remember_function('0074.rights', 'messaging.resolve_instance(uuid, text, uuid)');
 
 create or replace function messaging.resolve_instance(
     p_profile_id uuid default null, p_phone text default null, p_instance_id uuid default null

@@ -1,6 +1,6 @@
 -- What a person, or the rule that a message fixed when it was enqueued, decides of a message of which we cannot tell whether it was sent.
 -- Locks: none on any table that was there before.
--- depends: 0062.evidence
+-- depends: 0063.sightings
 
 set local lock_timeout = '5s';
 
@@ -150,7 +150,7 @@ comment on function messaging.unknown_messages(integer) is
 'The messages of which we cannot tell whether they were sent, those first that have waited longest, with the evidence on each; no phone in full.';
 
 -- Evidence and decisions join what is told of a message.
-select roleta_migrations.remember_function('0063.decisions', 'messaging.explain(bigint)');
+select roleta_migrations.remember_function('0064.decisions', 'messaging.explain(bigint)');
 create or replace function messaging.explain(p_message_id bigint) returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$

@@ -45,7 +45,7 @@ having
 comment on view audit.handed_over_twice is
 'I3: more hand-overs that may have arrived than one, plus one for each recorded decision to send again.';
 
-select roleta_migrations.drop_created('0063.decisions');
+select roleta_migrations.drop_created('0064.decisions');
 drop function messaging.unknown_messages(integer);
 drop function messaging.evidence_of(bigint);
 drop function messaging.presumed(bigint);

@@ -9,18 +9,11 @@ where
     and exists (
         select from messaging.outbox as o where o.instance_id = s.instance_id and o.dispatch_state = 'queued'
     );
-select roleta_migrations.drop_created('0065.returning');
-drop function messaging.return_notes(bigint);
-drop function messaging.returns();
-drop function messaging.finish_return(uuid, uuid, integer, text, text);
-drop function messaging.thin_out(uuid, timestamptz);
-drop function messaging.note_queue(uuid, uuid, jsonb);
-drop function messaging.take_returns(integer, double precision);
+select roleta_migrations.drop_created('0067.returning');
 drop function messaging.ramp_extra_s(messaging.senders, bigint, timestamptz);
 drop function messaging.gap_factor(messaging.senders, timestamptz);
 drop function messaging.ramp_left(messaging.senders, timestamptz);
 drop function messaging.ramp_span_s(messaging.senders);
-drop table messaging.purged;
 drop index messaging.senders_return_due;
 alter table messaging.purposes drop column newest_only;
 alter table messaging.attempts drop column gap_factor;

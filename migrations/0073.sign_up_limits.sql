@@ -1,6 +1,6 @@
 -- How often strangers may sign up: by phone, by the address they call from, and in all, so that nobody drains the seats.
 -- Locks: none; functions and two tables of their own.
--- depends: 0067.retention
+-- depends: 0072.erasure
 
 set local lock_timeout = '5s';
 
