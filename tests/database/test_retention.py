@@ -26,6 +26,8 @@ def age(world: World, days: int) -> None:
         f"update messaging.attempts set begun_at = begun_at - interval '{days} days',"
         f" ended_at = ended_at - interval '{days} days'"
     )
+    # Of what has been uncertain for so long somebody was told.
+    world.rows("select messaging.tell_unknowns(1000)")
 
 
 def forget(world: World, what: str, days: int, limit: int = 500) -> int:
