@@ -1,7 +1,7 @@
 """The Python face of what is kept no longer: texts and raw events after their days, a person on request.
 
-What is removed and what stays is SQL's (migrations 0071 to 0073). Runs daily as a slot of the scheduler, which
-one worker takes (edge/runs), and as `roleta retain`.
+What is removed and what stays is SQL's (migrations 0071 to 0073). Runs daily as a slot of the scheduler, by
+one worker (edge/runs), and as `roleta retain`.
 """
 
 from dataclasses import dataclass

@@ -44,7 +44,7 @@ LINES = {
     "S12": "no address that a stranger chose is asked, unless it is public",
     "S13": "a form of another site changes nothing",
     "S14": "hostile text adds no element to a page",
-    "S15": "a QR code is shown to its client's manager alone, and stored nowhere",
+    "S15": "a QR code is shown to its client's manager alone, and kept only in its pairing",
     "S16": "another tenant's id and an invented one look alike",
     "S17": "no message leaves through another tenant's number",
     "S18": "strangers cannot drain the seats",

@@ -1,6 +1,7 @@
 """The scoreboard is complete: a marked test for every line, and every mark names a line and a tier."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,3 +37,13 @@ def test_every_line_is_shown(line: str) -> None:
 def test_every_mark_names_a_line_and_a_tier() -> None:
     """A mistyped mark would show nothing."""
     assert [mark for mark in MARKS if mark[1] not in LINES or mark[2] not in TIERS] == []
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_readme_tells_what_was_seen_of_every_line(line: str) -> None:
+    """A row of its table names the line, and the test files and commands that the row names are there."""
+    readme = (TESTS.parent / "README.md").read_text(encoding="utf-8")
+    [row] = re.findall(rf"^\| (?:[RS]\d+, )*{line}(?:, [RS]\d+)* \|.*$", readme, re.MULTILINE)
+    for file in re.findall(r"`(tests/[a-z_/.]+)`", row):
+        assert (TESTS.parent / file).exists(), file
+    assert row.rstrip(" |").rpartition("|")[2].strip(), "what was seen"
