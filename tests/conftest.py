@@ -13,6 +13,7 @@ from typing import Any
 import hypothesis
 import psycopg
 import pytest
+import structlog
 from pytest_postgresql import factories
 from pytest_postgresql.executors import NoopExecutor
 
@@ -124,6 +125,14 @@ def _server_version(item: pytest.Item) -> str | None:
         return None
     version = item.callspec.params.get("each_server_url")
     return None if version is None else str(version)
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """What a test sets the log up to be ends with it: the next one's goes where that one looks."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session", autouse=True)

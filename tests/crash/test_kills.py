@@ -15,7 +15,6 @@ from tests.crash.fleet import Fleet
     ("messages", "numbers", "workers", "kills", "in_flight"),
     [
         pytest.param(300, 20, 4, 3, 8, id="quick", marks=pytest.mark.scoreboard("R2", tier="commit")),
-        pytest.param(5_000, 60, 8, 20, 16, id="issue-2", marks=pytest.mark.slow),
         pytest.param(
             10_000,
             120,
@@ -43,9 +42,10 @@ def test_kills_under_faults_lose_nothing_and_send_nothing_twice(
     seed = 20
     texts = soak.texts_of(messages)
     with SimulatorProcess(log=tmp_path / "log", instances=numbers) as simulator:
-        simulator.control("faults", rate=0.1, seed=seed, hang_s=3.0)
+        simulator.control("faults", rate=0.1, seed=seed, hang_s=6.0)
         simulator.control("slow", seconds=0.05)
-        instances = soak.add_numbers(database_url, simulator, send_timeout_s=1.5)
+        # Long enough that on a busy machine no send but a faulty one outlasts it.
+        instances = soak.add_numbers(database_url, simulator, send_timeout_s=4.0)
         soak.enqueue_texts(db, instances, texts)
         with Fleet(database_url, simulator.base_url, {"ROLETA_MAX_IN_FLIGHT": str(in_flight)}) as fleet:
             fleet.start(workers)

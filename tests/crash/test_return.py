@@ -275,7 +275,7 @@ def test_a_phone_that_is_away_takes_nothing_along(scene: Scene) -> None:
     could fire, before anybody of ours hears of it."""
     scene.look()
     assert scene.prepare() == 1
-    client = scene.providers({**_credentials(scene), "provider": "zapi"})
+    client = scene.providers({**_credentials(scene), "provider": "zapi", "instance_id": scene.number})
     assert [purge["texts"] for purge in scene.simulator.purges()] == [HELD]
     scene.simulator.control("connect", instance_id=scene.simulator.instances()[0]["id"])
     assert scene.simulator.control("counters")["queued"] == 0

@@ -78,6 +78,7 @@ def test_what_comes_back_unsent_leaves_by_no_later_pairing(agency: World) -> Non
     end(agency)
     answer = agency.record(attempt, "not_sent")
     assert opened_again(agency) == number
+    agency.prepare_returns()
     agency.rows("update messaging.senders set next_send_at = 'epoch', ready_at = 'epoch'")
     assert agency.claim() == []
     message = agency.message(answer["message_id"])
