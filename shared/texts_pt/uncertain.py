@@ -30,7 +30,7 @@ KNOWN = {
     ("provider_search", "nothing"): "O provedor procurou e não achou esta mensagem.",
     ("provider_search", "not_sent"): "O provedor procurou e não achou esta mensagem.",
     ("silence", "not_sent"): "Nenhum sinal em 15 minutos; o canal estava vivo.",
-    ("silence", "nothing"): "Nenhum sinal em 15 minutos, mas o canal também estava mudo.",
+    ("silence", "nothing"): "Nenhum sinal em 15 minutos; o canal estava vivo.",
     ("late_answer", "sent"): "A resposta do provedor chegou atrasada: saiu.",
     ("late_answer", "not_sent"): "A resposta do provedor chegou atrasada: não saiu.",
     ("late_answer", "nothing"): "A resposta do provedor chegou atrasada e não diz se saiu.",

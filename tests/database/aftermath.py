@@ -47,7 +47,7 @@ class Outcome:
         # A few hundred lose both of the events by which they are recognised too seldom to measure.
         assert len(reachable) < 500 or len(self.confirmed & reachable) >= 0.99 * len(reachable)
         assert not self.confirmed - self.sent, "confirmed and never sent"
-        assert not self.called_unsent & reachable & self.held, "told of, held, and called unsent"
+        assert not self.called_unsent & self.held, "held, and called unsent"
         assert not self.doubled & self.told, "sent twice although something told of it"
         assert not self.doubled & self.held, "sent twice although a person decides"
 
@@ -194,7 +194,8 @@ class Aftermath:
             "select o.content ->> 'text' as text, o.dispatch_state = 'accepted' and d.message_id is null"
             " as confirmed, o.on_unknown = 'hold' as held, exists (select from messaging.attempts as a"
             " where a.message_id = o.id and a.outcome = 'unknown') as unknown,"
-            " exists (select from messaging.evidence as e where e.message_id = o.id and e.source = 'silence')"
+            " exists (select from messaging.evidence as e where e.message_id = o.id and e.source = 'silence'"
+            " and e.says = 'not_sent')"
             " as called_unsent from messaging.outbox as o"
             " left join messaging.decisions as d on d.message_id = o.id"
         )

@@ -24,7 +24,8 @@ from tests.database.uncertain import (
 from tests.database.world import HOUR_S, BentClock, World
 
 CONFLICT, INVALID = "WP004", "WP003"
-NOTHING, SILENCE = ("provider_queue", "nothing"), ("silence", "not_sent")
+NOTHING, SILENCE = ("provider_queue", "nothing"), ("silence", "nothing")
+UNSENT = ("silence", "not_sent")
 
 
 @pytest.fixture
@@ -42,16 +43,27 @@ def quiet(world: World, number: uuid.UUID, bent_clock: BentClock, message: int) 
     asked(world, message)
 
 
-def test_silence_says_not_sent(world: World, number: uuid.UUID, bent_clock: BentClock) -> None:
-    """It is evidence, not a state: the message stays unknown, and the list says what is presumed."""
-    message = uncertain(world, number)
+@pytest.mark.parametrize("rule", ["hold", "drop"])
+def test_silence_calls_nothing_unsent_where_the_machine_does_not_act_on_it(
+    world: World, number: uuid.UUID, bent_clock: BentClock, rule: str
+) -> None:
+    """Every event of a message may be lost: whoever decides is told of the silence, with no verdict."""
+    message = uncertain(world, number, on_unknown=rule)
     quiet(world, number, bent_clock, message)
     assert presume(world, message) == "unknown"
     assert evidence(world, message) == [NOTHING, SILENCE]
-    assert [row["presumed"] for row in world.rows("select * from messaging.unknown_messages()")] == [
-        "not_sent"
-    ]
-    assert "presumably not" in world.value("select messaging.explain(%s) ->> 'because'", message)
+    assert [row["presumed"] for row in world.rows("select * from messaging.unknown_messages()")] == [None]
+    assert "presumably not" not in world.value("select messaging.explain(%s) ->> 'because'", message)
+
+
+def test_silence_says_not_sent_where_the_rule_is_to_send_again(
+    world: World, number: uuid.UUID, bent_clock: BentClock
+) -> None:
+    """It is evidence, kept with its source: what the one resend rests on."""
+    message = uncertain(world, number, on_unknown="resend_once")
+    quiet(world, number, bent_clock, message)
+    assert presume(world, message) == "queued"
+    assert evidence(world, message) == [NOTHING, UNSENT]
 
 
 def test_a_dead_channel_says_nothing(world: World, number: uuid.UUID, bent_clock: BentClock) -> None:
@@ -221,7 +233,7 @@ def test_resend_once_goes_once(world: World, number: uuid.UUID, bent_clock: Bent
     quiet(world, number, bent_clock, message)
     assert presume(world, message) == "unknown"
     assert len(decisions(world, message)) == 1
-    assert [each for each in evidence(world, message) if each == SILENCE] == [SILENCE] * 2
+    assert [each for each in evidence(world, message) if each == UNSENT] == [UNSENT] * 2
 
 
 def test_resend_once_is_not_added_to_a_persons_resend(
