@@ -8515,8 +8515,9 @@ begin
     order by a.id desc
     limit 1;
     if messaging.is_silent(v_attempt, v_message) then
+        -- Every event of a message may have been lost: silence calls it unsent only where the message's own rule says to act on that.
         perform messaging.note_evidence(
-            v_attempt, 'silence', 'not_sent', null,
+            v_attempt, 'silence', case v_message.on_unknown when 'resend_once' then 'not_sent' else 'nothing' end, null,
             'no sign of it in 15 minutes; the provider knows of none, the number is connected and other events came'
         );
     end if;
@@ -8531,8 +8532,8 @@ begin
 end
 $function$;
 grant execute on function messaging.presume(bigint) to service_role;
-comment on function messaging.presume(bigint) is 'Records silence (presumed not sent) where the channel is proven alive, and then obeys resend_once: one resend within its time, as a decision of reconcile,
-never a second. hold: nothing; drop: nothing before its end. True where it goes again.';
+comment on function messaging.presume(bigint) is 'Records silence where the channel is proven alive, and obeys resend_once: presumed not sent, one resend within its time, as a decision of reconcile, never
+a second. hold: told to the person who decides, and no verdict; drop: nothing before its end. True where it goes again.';
 
 CREATE OR REPLACE FUNCTION messaging.presumed(p_message_id bigint)
  RETURNS text

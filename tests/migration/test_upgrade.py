@@ -180,8 +180,9 @@ def test_old_and_new_beside_each_other_send_nothing_twice(
     """A rolling deploy: two workers and a gateway of each release on one database, one worker of each killed
     on the way. Every sign-up is one person, every message goes once, every event is answered once."""
     gateways = [_served(start, version) for version in (old, new)]
-    for first, (version, (_, address)) in zip((1, 3), zip((old, new), gateways, strict=True), strict=True):
-        _add_numbers(version, world, address, range(first, first + 2))
+    for first, (_, address) in zip((1, 3), gateways, strict=True):
+        # By the last release: what today's would seal, that one cannot open (migrations/README.md).
+        _add_numbers(old, world, address, range(first, first + 2))
     # What a killed worker had taken is free again after 5 s + this.
     world.rows("update messaging.senders set send_timeout_s = 3")
     workers = {
