@@ -25,6 +25,7 @@ WIDTHS: dict[str, ViewportSize] = {
 LARGEST = 120_000
 CONNECTED = ("Padaria Sol", "Clínica Bem Viver", "Ótica Mirante", "Studio Aurora")
 LOST = "Studio Aurora"
+UNCERTAIN = "Clínica Bem Viver"
 
 
 @contextlib.contextmanager
@@ -71,11 +72,16 @@ def furnish(office: Office, browser: Browser) -> None:
         office.evolution.control("device_removed", instance=office.instance_name(LOST))
         tab.card(LOST).get_by_text("Desconectado", exact=True).wait_for()
         for label in CONNECTED:
+            if label == UNCERTAIN:
+                # Its answer is an error, and whether it was sent before that nobody can tell.
+                office.evolution.control("faults", upcoming=["error_before_accept"])
             tab.page.goto(office.path(label, "report"))
             tab.page.get_by_label("Telefone que recebe").fill("11 97777-6655")
             tab.page.get_by_label("Frequência").select_option("weekly")
             tab.page.get_by_role("button", name="Enviar agora").click()
             tab.page.get_by_text("relatório entregue à fila").wait_for()
+            if label == UNCERTAIN:
+                tab.page.get_by_text("Envio incerto").first.wait_for()
 
 
 def visit(
@@ -100,7 +106,7 @@ def visit(
         tab.page.get_by_alt_text("Código QR").wait_for()
         take(tab, folder, f"qr-{suffix}", "#pairing")
         tab.page.keyboard.press("Escape")
-        for name in ("connections", "reports"):
+        for name in ("connections", "reports", "uncertain"):
             tab.page.goto(f"/{name}")
             take(tab, folder, f"{name}-{suffix}")
         for name in ("report", "alerts"):

@@ -19,7 +19,7 @@ SIZES: dict[str, ViewportSize] = {
     "phone": {"width": 360, "height": 740},
     "desktop": {"width": 1280, "height": 800},
 }
-WHOLE = ["/agency", "/connections", "/reports", "/notice", "/clients/new", "/nowhere"]
+WHOLE = ["/agency", "/connections", "/reports", "/uncertain", "/notice", "/clients/new", "/nowhere"]
 OF_A_CLIENT = ["report", "alerts", "accounts", "edit", "remove", "connect", "disconnect"]
 
 

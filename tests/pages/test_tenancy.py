@@ -79,6 +79,7 @@ def test_nothing_of_another_agency_is_shown(visitor: Visitor, rival: Manager) ->
         "/agency?q=Rival",
         "/connections",
         "/reports",
+        "/uncertain",
         "/agency/status.json",
         "/reports.json",
     ):
