@@ -104,7 +104,8 @@ def _now(database_url: str) -> datetime:
     with psycopg.connect(database_url) as connection:
         row = connection.execute("select messaging.clock()").fetchone()
     assert row is not None
-    return row[0]
+    now: datetime = row[0]
+    return now
 
 
 def _leased(database_url: str, instances: list[UUID]) -> list[UUID]:

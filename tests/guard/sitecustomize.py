@@ -36,14 +36,22 @@ def _guarded(connect: Callable[[socket.socket, Any], Any]) -> Callable[[socket.s
     return guarded
 
 
+def _is_address(text: str) -> bool:
+    """Whether it is an address in any spelling, which needs no look-up: 2130706433 is 127.0.0.1."""
+    try:
+        ip_address(text.partition("%")[0])
+    except ValueError:
+        try:
+            socket.inet_aton(text)
+        except OSError:
+            return False
+    return True
+
+
 def _looking_up_nothing(look_up: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(host: Any, *arguments: Any, **named: Any) -> Any:
         text = host.decode() if isinstance(host, bytes) else host
-        try:
-            is_address = text in (None, "", "localhost") or bool(ip_address(str(text).partition("%")[0]))
-        except ValueError:
-            is_address = False
-        if not is_address:
+        if text not in (None, "", "localhost") and not _is_address(str(text)):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return look_up(host, *arguments, **named)
 

@@ -18,6 +18,7 @@ from shared.media import Media, Rules, only_from
 from shared.providers.base import Content
 from shared.public_hosts import fault_of, is_public
 from tests.agent_server import OGG
+from tests.guard import sitecustomize
 
 # Spellings of addresses that are not public, as a host may be written. The system's resolver reads most of
 # them; the listener hears every one that gets through.
@@ -167,8 +168,11 @@ def test_the_address_that_was_looked_at_is_the_one_connected_to(listener: Listen
     media.close()
 
 
-def test_a_public_answer_is_connected_to_and_not_the_name_again(listener: Listener) -> None:
+def test_a_public_answer_is_connected_to_and_not_the_name_again(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """First public, then loopback: what is dialled is the public one (which no test may reach)."""
+    monkeypatch.delenv(sitecustomize.REFUSALS)  # this one is meant to be refused
     answers = iter([["93.184.216.34"], ["127.0.0.1"]])
     rules = Rules(resolve=lambda _host, _port: next(answers))
     with pytest.raises(AssertionError, match=r"93\.184\.216\.34"):
