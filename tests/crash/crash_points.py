@@ -85,7 +85,7 @@ class Watched:
 
     def as_person(self, person: Person, /) -> Any:
         """No worker acts as a person."""
-        raise NotImplementedError
+        raise AssertionError("no worker acts as a person")
 
 
 def watch_the_wire(point: str) -> None:
