@@ -67,11 +67,12 @@ def furnish(office: Office, visitor: Visitor) -> None:
 
 
 def log(office: Office, errors: Sequence[str]) -> None:
-    """The log of reports, with these errors and no others."""
+    """The log of reports, with these errors and no others; all of them older than what a test enqueues, so
+    that a slow machine shows the same ones."""
     office.db.rows("delete from public.whatsapp_report_logs returning 1")
     office.db.rows(
         "insert into public.whatsapp_report_logs (agency_id, client_id, sent_at, status, error_message)"
-        " select %(agency)s, %(client)s, now() - n.place * interval '1 second', 'error', n.error"
+        " select %(agency)s, %(client)s, now() - n.place * interval '1 hour', 'error', n.error"
         " from unnest(%(errors)s::text[]) with ordinality as n (error, place) returning 1",
         {
             "agency": office.manager.user_id,
