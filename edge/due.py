@@ -7,6 +7,7 @@ key.
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -80,17 +81,16 @@ def run(call: Call, audience: str, text: Callable[[Person], Text]) -> Run:
     dry_run = is_dry_run(call)
     people = [_person(row) for row in _due(call, audience)]
     run_id = call.run_id or f"{call.function}:{uuid.uuid4()}"
-    messages = [_message(call, run_id, person, text(person)) for person in people]
+    messages = (_message(call, run_id, person, text(person)) for person in people)
     if dry_run:
         preview = [_preview(person, message) for person, message in zip(people, messages, strict=True)]
         counts = Counter(person.purpose for person in people)
         return Run(len(people), 0, 0, counts, run_id, preview=preview)
     created: Counter[str] = Counter()
     repeated = 0
-    for batch in _batches(messages):
-        for message, enqueued in zip(batch, outbox.enqueue_many(call.db, batch), strict=True):
-            created[message.purpose] += enqueued.created
-            repeated += not enqueued.created
+    for message, enqueued in _enqueue(call, messages):
+        created[message.purpose] += enqueued.created
+        repeated += not enqueued.created
     run = Run(len(people), created.total(), repeated, created, run_id, outbox.run_forecast(call.db, run_id))
     call.log.info("run.enqueued", run_id=run_id, people=run.people, enqueued=run.enqueued, repeated=repeated)
     return run
@@ -173,6 +173,21 @@ def _preview(person: Person, message: outbox.NewMessage) -> dict[str, object]:
         "text": message.text,
         "expiresAt": person.expires_at and person.expires_at.isoformat(),
     }
+
+
+def _enqueue(
+    call: Call, messages: Iterable[outbox.NewMessage]
+) -> Iterator[tuple[outbox.NewMessage, outbox.Enqueued]]:
+    """Each message and what came of it. While the database takes a list, the next one is written; a list that
+    fails is the last one, and the run may be repeated."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="enqueue") as database:
+        under_way: list[tuple[list[outbox.NewMessage], Future[list[outbox.Enqueued]]]] = []
+        for batch in _batches(messages):
+            for before, taken in under_way:
+                yield from zip(before, taken.result(), strict=True)
+            under_way = [(batch, database.submit(outbox.enqueue_many, call.db, batch))]
+        for before, taken in under_way:
+            yield from zip(before, taken.result(), strict=True)
 
 
 def _batches(messages: Iterable[outbox.NewMessage]) -> Iterator[list[outbox.NewMessage]]:

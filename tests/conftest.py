@@ -22,6 +22,7 @@ from scripts.migrate import apply_all
 from scripts.simulator.evolution.process import EvolutionSimulator
 from scripts.soak.surroundings import REAL_WORLD
 from shared.db import Database
+from tests.alone import Machine
 from tests.bytecode import compile_all
 from tests.guard import sitecustomize
 from tests.scoreboard import TIERS
@@ -125,6 +126,21 @@ def _server_version(item: pytest.Item) -> str | None:
         return None
     version = item.callspec.params.get("each_server_url")
     return None if version is None else str(version)
+
+
+@pytest.fixture(scope="session")
+def shared_machine() -> Iterator[Machine]:
+    """What all processes of this run share."""
+    machine = Machine(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())))
+    yield machine
+    machine.close()
+
+
+@pytest.fixture(autouse=True)
+def machine(shared_machine: Machine) -> Iterator[Machine]:
+    """The machine, beside the tests of the other processes; `with machine.alone():` to measure time."""
+    with shared_machine.shared():
+        yield shared_machine
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,9 @@ create schema roleta_migrations;
 create type messaging.due as (profile_id uuid, phone text, name text, purpose text, subject_id text, expires_at timestamp with time zone, facts jsonb);
 comment on type messaging.due is 'One person of an audience: who, about what (subject_id), until when it is worth sending (null: the purpose''s own time), and what the text needs.';
 
+create type messaging.new_message as (agency_id uuid, dedupe_key text, request_hash bytea, instance_id uuid, purpose text, lane text, profile_id uuid, phone text, phone_key text, content jsonb, subject_id text, not_before timestamp with time zone, expires_at timestamp with time zone, time_zone text, on_unknown text, enqueued_by text, run_id text, facts jsonb, compose text);
+comment on type messaging.new_message is 'What enqueue_many knows of a message before it is a row of the outbox.';
+
 create type messaging.verdict as (action text, until timestamp with time zone, why text);
 
 create view audit.accepted_without_provider_id with (security_invoker=true) as
@@ -625,7 +628,7 @@ CREATE INDEX outbox_unsettled_person ON messaging.outbox USING btree (instance_i
 CREATE UNIQUE INDEX outbox_one_paced_in_flight ON messaging.outbox USING btree (instance_id) WHERE ((dispatch_state = ANY (ARRAY['leased'::text, 'sending'::text])) AND (lane <> 'reply'::text));
 CREATE TRIGGER guard_insert BEFORE INSERT ON messaging.outbox FOR EACH ROW EXECUTE FUNCTION messaging.guard_transition();
 CREATE TRIGGER guard_move BEFORE UPDATE OF dispatch_state ON messaging.outbox FOR EACH ROW WHEN ((old.dispatch_state IS DISTINCT FROM new.dispatch_state)) EXECUTE FUNCTION messaging.guard_transition();
-CREATE TRIGGER history_insert AFTER INSERT ON messaging.outbox FOR EACH ROW EXECUTE FUNCTION messaging.write_history();
+CREATE TRIGGER history_insert AFTER INSERT ON messaging.outbox REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION messaging.write_first_history();
 CREATE TRIGGER history_move AFTER UPDATE OF dispatch_state ON messaging.outbox FOR EACH ROW WHEN ((old.dispatch_state IS DISTINCT FROM new.dispatch_state)) EXECUTE FUNCTION messaging.write_history();
 CREATE TRIGGER withdraw_for_ended AFTER INSERT ON messaging.outbox FOR EACH ROW WHEN ((new.agency_id IS NOT NULL)) EXECUTE FUNCTION messaging.withdraw_for_ended();
 -- seen by its owner only
@@ -4573,7 +4576,7 @@ AS $function$
 #variable_conflict use_column
 declare
     v_now timestamptz := messaging.clock();
-    v_new messaging.outbox[];
+    v_new messaging.new_message[];
     v_ids bigint[];
     v_created bigint[] := '{}';
     v_bad text;
@@ -4586,49 +4589,41 @@ begin
 
     -- What each message will be, from its own words and its purpose's rules.
     begin
-        select array_agg(w.message order by w.ordinality)
+        select array_agg(
+            (
+                i.agency_id, e.value ->> 'dedupe_key',
+                sha256(convert_to(concat_ws(
+                    chr(31), e.value ->> 'purpose', d.phone_key, e.value ->> 'content',
+                    e.value ->> 'subject_id', e.value ->> 'instance_id', e.value ->> 'compose'
+                ), 'UTF8')),
+                i.id, r.purpose, r.lane, (e.value ->> 'profile_id')::uuid, e.value ->> 'phone', d.phone_key,
+                e.value -> 'content', e.value ->> 'subject_id', d.not_before,
+                coalesce(
+                    -- Whose time ran out on the way here expires by itself: one late person must not refuse a whole list.
+                    case when d.expires_at between v_now - interval '1 minute' and v_now then v_now + interval '1 millisecond' end,
+                    d.expires_at,
+                    greatest(d.not_before, v_now) + r.expires_after
+                ),
+                coalesce(e.value ->> 'time_zone', 'America/Sao_Paulo'), coalesce(e.value ->> 'on_unknown', r.on_unknown),
+                e.value ->> 'enqueued_by', e.value ->> 'run_id', coalesce(e.value -> 'facts', '{}'), e.value ->> 'compose'
+            )::messaging.new_message
+            order by e.ordinality
+        )
         into v_new
-        from (
+        from jsonb_array_elements(p_messages) with ordinality as e
+        left join messaging.purposes as r on r.purpose = e.value ->> 'purpose'
+        -- Asked once for each message: in the condition of a join both of its sides would ask.
+        cross join lateral (
             select
-                e.ordinality,
-                jsonb_populate_record(null::messaging.outbox, jsonb_build_object(
-                    'agency_id', i.agency_id,
-                    'dedupe_key', e.value ->> 'dedupe_key',
-                    'request_hash', sha256(convert_to(concat_ws(
-                        chr(31), e.value ->> 'purpose', messaging.phone_key(e.value ->> 'phone'), e.value ->> 'content',
-                        e.value ->> 'subject_id', e.value ->> 'instance_id', e.value ->> 'compose'
-                    ), 'UTF8')),
-                    'instance_id', i.id,
-                    'purpose', r.purpose,
-                    'lane', r.lane,
-                    'profile_id', e.value ->> 'profile_id',
-                    'phone', e.value ->> 'phone',
-                    'phone_key', messaging.phone_key(e.value ->> 'phone'),
-                    'content', e.value -> 'content',
-                    'subject_id', e.value ->> 'subject_id',
-                    'not_before', coalesce((e.value ->> 'not_before')::timestamptz, v_now),
-                    'expires_at', coalesce(
-                        -- Whose time ran out on the way here expires by itself: one late person must not refuse a whole list.
-                        case
-                            when (e.value ->> 'expires_at')::timestamptz between v_now - interval '1 minute' and v_now
-                                then v_now + interval '1 millisecond'
-                        end,
-                        (e.value ->> 'expires_at')::timestamptz,
-                        greatest((e.value ->> 'not_before')::timestamptz, v_now) + r.expires_after
-                    ),
-                    'time_zone', coalesce(e.value ->> 'time_zone', 'America/Sao_Paulo'),
-                    'on_unknown', coalesce(e.value ->> 'on_unknown', r.on_unknown),
-                    'enqueued_by', e.value ->> 'enqueued_by',
-                    'run_id', e.value ->> 'run_id',
-                    'facts', coalesce(e.value -> 'facts', '{}'),
-                    'compose', e.value ->> 'compose'
-                )) as message
-            from jsonb_array_elements(p_messages) with ordinality as e
-            left join messaging.purposes as r on r.purpose = e.value ->> 'purpose'
-            left join public.whatsapp_instances as i on i.id = messaging.resolve_instance(
-                (e.value ->> 'profile_id')::uuid, e.value ->> 'phone', (e.value ->> 'instance_id')::uuid
-            )
-        ) as w;
+                messaging.phone_key(e.value ->> 'phone') as phone_key,
+                messaging.resolve_instance(
+                    (e.value ->> 'profile_id')::uuid, e.value ->> 'phone', (e.value ->> 'instance_id')::uuid
+                ) as instance_id,
+                coalesce((e.value ->> 'not_before')::timestamptz, v_now) as not_before,
+                (e.value ->> 'expires_at')::timestamptz as expires_at
+            offset 0
+        ) as d
+        left join public.whatsapp_instances as i on i.id = d.instance_id;
     exception
         when data_exception then
             perform messaging.require(false, 'an id or a time of a message has the wrong form');
@@ -5868,6 +5863,7 @@ declare
     v_gap double precision;
     v_from timestamptz;
     v_needs interval;
+    v_is_ramping boolean;
 begin
     select o.* into v_message from messaging.outbox as o where o.id = p_message_id;
     if v_message.dispatch_state in ('leased', 'sending') then
@@ -5893,8 +5889,21 @@ begin
 
     v_slot := greatest(v_sender.next_send_at, messaging.clock());
     v_gap := messaging.mean_gap_s(v_message.instance_id);
+    v_is_ramping := messaging.ramp_left(v_sender, v_slot) > 0;
 
     -- Of all that goes before it, and itself: whoever starts last, with a gap for each one behind it.
+    -- Materialized: the conditions of "before it", pushed into the indexes, would read the queues of all numbers.
+    with queue as materialized (
+        select o.id, o.lane, o.not_before
+        from messaging.outbox as o
+        where o.instance_id = v_message.instance_id and o.dispatch_state = 'queued'
+        union all
+        -- Drafts are composed before their turn comes, so they stand in the queue already.
+        select o.id, o.lane, o.not_before
+        from messaging.outbox as o
+        where o.instance_id = v_message.instance_id and o.dispatch_state = 'draft'
+    )
+
     select
         b.starts_at,
         make_interval(secs => b.needs_s)
@@ -5902,36 +5911,20 @@ begin
     from (
         select
             a.starts_at,
-            v_gap * a.behind + messaging.ramp_extra_s(v_sender, a.behind, a.starts_at) as needs_s
+            v_gap * a.behind
+            + case when v_is_ramping then messaging.ramp_extra_s(v_sender, a.behind, a.starts_at) else 0 end as needs_s
         from (
             select
                 greatest(q.not_before, v_slot) as starts_at,
                 count(*) over () - row_number() over (order by q.not_before, q.id = v_message.id, q.id) as behind
-            -- Drafts are composed before their turn comes, so they stand in the queue already.
-            from (
-                select
-                    o.id,
-                    o.lane,
-                    o.not_before
-                from messaging.outbox as o
-                where o.instance_id = v_message.instance_id and o.dispatch_state = 'queued'
-                union all
-                select
-                    o.id,
-                    o.lane,
-                    o.not_before
-                from messaging.outbox as o
-                where o.instance_id = v_message.instance_id and o.dispatch_state = 'draft'
-            ) as q
+            from queue as q
             where
-                (
-                    q.id = v_message.id
-                    or (
-                        q.lane = 'timed' and v_message.lane = 'bulk'
-                        and q.not_before <= greatest(v_message.not_before, v_slot)
-                    )
-                    or (q.lane = v_message.lane and (q.not_before, q.id) < (v_message.not_before, v_message.id))
+                q.id = v_message.id
+                or (
+                    q.lane = 'timed' and v_message.lane = 'bulk'
+                    and q.not_before <= greatest(v_message.not_before, v_slot)
                 )
+                or (q.lane = v_message.lane and (q.not_before, q.id) < (v_message.not_before, v_message.id))
         ) as a
     ) as b
     order by b.starts_at + make_interval(secs => b.needs_s) desc
@@ -11517,6 +11510,21 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.withdraw_messages(bigint[],text,text) is 'draft, queued, held, leased -> withdrawn for these messages, on whatever numbers; answers those that were still waiting.';
+
+CREATE OR REPLACE FUNCTION messaging.write_first_history()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+    insert into messaging.history (message_id, to_state, happened_at, changed_by, reason)
+    select n.id, n.dispatch_state, n.changed_at, n.changed_by, n.reason from inserted as n order by n.id;
+    return null;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.write_first_history() is 'Trigger on outbox: the first history row of each new message.';
 
 CREATE OR REPLACE FUNCTION messaging.write_history()
  RETURNS trigger

@@ -6,6 +6,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.alone import Machine
 from tests.database.content_world import at, change, journey, opted_out, person, profile
 from tests.database.world import Connect, World
 from tests.edge.content_gateway import messages, move_to, post, world_at_noon
@@ -96,14 +97,16 @@ def test_only_the_service_may_run_it(client: httpx.Client, world: World) -> None
 
 
 @pytest.mark.slow
-def test_ten_thousand_reports_are_enqueued_within_five_seconds(client: httpx.Client, world: World) -> None:
+def test_ten_thousand_reports_are_enqueued_within_five_seconds(
+    client: httpx.Client, world: World, machine: Machine
+) -> None:
     """10,000 people with 20 messages and a session each, on 50 numbers: nobody and nothing is waited for."""
     for _ in range(49):
         world.number()
     world.rows(
         "insert into public.profiles (user_id, name, phone, last_user_message_at, whatsapp_instance_id,"
         " current_journey_id, current_episode)"
-        " select gen_random_uuid(), 'Ana ' || g, '55119' || (80000000 + g),"
+        " select gen_random_uuid(), 'Ana ' || g, '55119' || (60000000 + g * 3989),"
         " messaging.clock() - interval '1 hour',"
         " (array(select id from public.whatsapp_instances order by id))[1 + mod(g, 50)], %s, mod(g, 8)"
         " from generate_series(1, 10000) as g",
@@ -126,9 +129,10 @@ def test_ten_thousand_reports_are_enqueued_within_five_seconds(client: httpx.Cli
     for sunday in ("2026-11-22 19:00-03", "2026-11-29 19:00-03", "2026-12-06 19:00-03"):
         move_to(world, sunday)
         world.rows("update public.profiles set last_user_message_at = messaging.clock() - interval '1 hour'")
-        began = time.monotonic()
-        told = post(client, SLUG).json()
-        took.append(round(time.monotonic() - began, 2))
+        with machine.alone():
+            began = time.monotonic()
+            told = post(client, SLUG).json()
+            took.append(round(time.monotonic() - began, 2))
         assert (told["totalUsers"], told["reportsSent"]) == (10_000, 10_000)
         if took[-1] < 5:
             break

@@ -1,7 +1,9 @@
-"""weekly-report for 10,000 people: back at once, and the end that it tells is the end that comes."""
+"""weekly-report for 10,000 people: nobody is waited for, and the end that it tells is the end that comes.
+
+How long it takes to answer: tests/edge/test_weekly_report.py.
+"""
 
 import random
-import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -31,7 +33,7 @@ _PEOPLE = """
         whatsapp_instance_id, created_at
     )
     select
-        gen_random_uuid(), 'Ana', '55119' || (80000000 + n), 'active', 'essencial',
+        gen_random_uuid(), 'Ana', '55119' || (60000000 + n * 3989), 'active', 'essencial',
         messaging.clock() - interval '1 day', (messaging.clock() - interval '1 day')::date,
         i.ids[1 + n %% %(numbers)s], messaging.clock() - interval '60 days'
     from generate_series(1, %(people)s) as n
@@ -49,6 +51,10 @@ _ANSWER = """
         'purpose', 'answer', 'phone', %s::text, 'instance_id', %s::text, 'dedupe_key', %s::text,
         'enqueued_by', 'test', 'content', jsonb_build_object('kind', 'text', 'text', 'Oi!')
     ))
+"""
+_BEGUN = """
+    select count(*) from messaging.attempts as a join messaging.outbox as o on o.id = a.message_id
+    where o.lane = 'bulk'
 """
 
 
@@ -73,16 +79,15 @@ def driver() -> Iterator[Driver]:
 def test_the_run_returns_at_once_and_tells_when_it_will_end(
     driver: Driver, replies_per_hour: int, within: float
 ) -> None:
-    """Under 5 s for 10,000 people, and the end told right after is off by at most a tenth of the time that it
-    takes; a fifth where each number also answers sixty times an hour."""
+    """For 10,000 people nothing has left yet, and the end told right after is off by at most a tenth of the
+    time that it takes; a fifth where each number also answers sixty times an hour."""
     _plan_answers(driver, replies_per_hour)
     driver.run_until(START + timedelta(hours=1, minutes=10))
     asked_at = driver.now
 
-    began = time.monotonic()
     answer = runs.run_function("weekly-report", driver.db, driver.settings, structlog.get_logger())
-    took_s = time.monotonic() - began
 
+    assert driver.connection.execute(_BEGUN).fetchone() == (0,)
     assert (answer["totalUsers"], answer["reportsSent"]) == (PEOPLE, PEOPLE)
     told = datetime.fromisoformat(str(answer["expectedEnd"]))
     driver.compose()
@@ -90,9 +95,8 @@ def test_the_run_returns_at_once_and_tells_when_it_will_end(
     reports = [each for each in checks.attempts(driver.connection) if each.purpose == "weekly_report"]
     ended = max(each.begun_at for each in reports)
     off = abs((ended - told) / (ended - asked_at))
-    print(f"returned in {took_s:.2f} s; told {told - asked_at}, came {ended - asked_at}, off by {off:.1%}")
+    print(f"told {told - asked_at}, came {ended - asked_at}, off by {off:.1%}")
     assert len({each.phone for each in reports}) == PEOPLE
-    assert took_s < 5
     assert off <= within
 
 

@@ -4,6 +4,7 @@ import phonenumbers
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from phonenumbers import timezone
 
 from shared import inbox, phones
 from shared.db import Database
@@ -97,6 +98,15 @@ def test_any_text_is_a_phone_or_refused(text: str) -> None:
     except InvalidInput:
         return
     assert phones.normalize(f"+{digits}") == digits and phones.is_plausible(digits)
+
+
+@given(area=AREA, old=OLD_MOBILE, neighbour=st.from_regex(r"[0-9]{5}", fullmatch=True))
+def test_a_mobile_lies_where_its_exchange_lies(area: int, old: str, neighbour: str) -> None:
+    """Zones are told per exchange, from one of its phones: as `phonenumbers` tells them of each."""
+    digits = f"55{area}9{old}"
+    phones.time_zone(f"{digits[:8]}{neighbour}")
+    zones = timezone.time_zones_for_number(phonenumbers.parse(f"+{digits}"))
+    assert phones.time_zone(digits) == (zones[0] if zones[0] != timezone.UNKNOWN_TIMEZONE else None)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""The machine for oneself: what measures time waits for the tests beside it, and lets none begin meanwhile.
+
+Two locks on files that all processes of a run share. `running` is held, together, by every test. Who wants it
+alone holds the `gate` while waiting: tests go through the gate before they run, so none begins.
+"""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class Machine:
+    """A process's view of the machine that it shares with the other processes of a run."""
+
+    def __init__(self, run: str) -> None:
+        """`run` names the run: equal in all of its processes, and in no other."""
+        # Of the user's own: a folder that another user's run left must not stand in the way.
+        folder = Path(tempfile.gettempdir()) / f"roleta-tests-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._gate, self._running = (
+            os.open(folder / f"{run}.{name}", os.O_RDWR | os.O_CREAT, 0o600) for name in ("gate", "running")
+        )
+
+    def close(self) -> None:
+        """Gives back what is held."""
+        os.close(self._gate)
+        os.close(self._running)
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[None]:
+        """Beside others."""
+        self._enter(fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._running, fcntl.LOCK_UN)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within `shared`: with no other test running, for as long as it takes."""
+        fcntl.flock(self._running, fcntl.LOCK_UN)
+        self._enter(fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._running, fcntl.LOCK_SH)
+
+    def _enter(self, how: int) -> None:
+        fcntl.flock(self._gate, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._running, how)
+        finally:
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
