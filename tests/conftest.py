@@ -106,18 +106,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _keep_tier(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests of the tier that was asked for."""
+    """Leave the tests up to the tier that was asked for; without one, all but those of the night."""
     asked = config.getoption("tier")
-    if asked is None:
-        return
-    wanted = set(TIERS[: TIERS.index(asked) + 1])
-    kept = [
-        item
-        for item in items
-        if wanted & {mark.kwargs.get("tier") for mark in item.iter_markers("scoreboard")}
-    ]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+    wanted = set(TIERS[: TIERS.index(asked) + 1]) if asked else {*TIERS, None} - {"nightly"}
+
+    def is_wanted(item: pytest.Item) -> bool:
+        tiers = {mark.kwargs.get("tier") for mark in item.iter_markers("scoreboard")}
+        return bool(wanted & (tiers or {None}))
+
+    config.hook.pytest_deselected(items=[item for item in items if not is_wanted(item)])
+    items[:] = [item for item in items if is_wanted(item)]
 
 
 def _server_version(item: pytest.Item) -> str | None:

@@ -1,13 +1,13 @@
 """The scoreboard: what must be shown of reliability (R) and security (S), and in which tier it is shown.
 
 A test that shows a line carries `@pytest.mark.scoreboard("R3", tier="commit")`; a line that nothing shows
-fails tests/unit/test_scoreboard.py. Tiers: commit (90 s all together) and landing (10 min, in CI); what takes
-longer is a command of its own and stands in COMMANDS.
+fails tests/unit/test_scoreboard.py. Tiers: commit (90 s all together), landing (10 min, in CI), and nightly
+(an hour; it runs only where `--tier nightly` asks for it); what is no test stands in COMMANDS.
 """
 
 from typing import Literal, get_args
 
-Tier = Literal["commit", "landing"]
+Tier = Literal["commit", "landing", "nightly"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 
 LINES = {
@@ -52,7 +52,7 @@ LINES = {
     "S20": "dependencies are locked and known to be sound, no secret is in the repository, TLS is verified",
 }
 
-# What is shown by a command rather than by a test, since it takes too long for one.
+# What is shown by a command rather than by a test.
 COMMANDS: dict[str, str] = {
     "R16": "python3 scripts/defects.py",
     "R20": "python3 scripts/test.py --quick --random-order --repeat 50",

@@ -161,7 +161,9 @@ def test_a_number_that_was_away_an_hour_comes_back_without_a_burst(scene: Scene,
     assert scene.prepare() == 1
     scene.send_everything()
 
-    [purge] = scene.simulator.purges()
+    purges = scene.simulator.purges()
+    assert len(purges) == 1
+    [purge] = purges
     came = scene.accepted()
     assert purge["texts"] == HELD
     assert purge["at"] < scene.simulator.accepted()[before]["at"]

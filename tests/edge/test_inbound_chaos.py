@@ -96,6 +96,9 @@ def post(client: httpx.Client, number: Number, events: Sequence[dict[str, Any]])
     [
         pytest.param(20, id="small", marks=pytest.mark.scoreboard("R11", tier="commit")),
         pytest.param(170, id="2500", marks=[pytest.mark.slow, pytest.mark.scoreboard("R11", tier="landing")]),
+        pytest.param(
+            1_380, id="20000", marks=[pytest.mark.slow, pytest.mark.scoreboard("R11", tier="nightly")]
+        ),
     ],
 )
 def test_repeated_shuffled_and_lost_events_end_as_if_each_had_come_once_in_order(
