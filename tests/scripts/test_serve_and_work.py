@@ -23,7 +23,8 @@ def _address(running: RunningRoleta) -> str:
 def test_serve_answers_until_it_is_told_to_stop(runs: Runs, number: signal.Signals) -> None:
     """It says where it listens, answers there, and ends in order on SIGTERM as on Ctrl-C."""
     gateway = runs("serve", "--port", "0")
-    assert httpx.get(f"{_address(gateway)}/healthz", trust_env=False).json() == {"status": "ok"}
+    answer = httpx.get(f"{_address(gateway)}/healthz", trust_env=False, timeout=60)
+    assert answer.json() == {"status": "ok"}
 
     assert gateway.asked_to_stop(number) == 0
     assert "Traceback" not in gateway.said

@@ -231,7 +231,9 @@ def test_a_sign_up_at_half_past_eleven_at_night_is_welcomed_at_once(ups: Ups, tm
             """
         )
     answer = httpx.post(
-        f"{ups.run.gateway}/functions/v1/start-trial", json={"name": "Bia", "phone": "11980001235"}
+        f"{ups.run.gateway}/functions/v1/start-trial",
+        json={"name": "Bia", "phone": "11980001235"},
+        timeout=60,
     )
 
     assert answer.json()["success"] is True
