@@ -7,7 +7,6 @@ alone holds the `gate` while waiting: tests go through the gate before they run,
 import contextlib
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +14,10 @@ from pathlib import Path
 class Machine:
     """A process's view of the machine that it shares with the other processes of a run."""
 
-    def __init__(self, run: str) -> None:
-        """`run` names the run: equal in all of its processes, and in no other."""
-        # Of the user's own: a folder that another user's run left must not stand in the way.
-        folder = Path(tempfile.gettempdir()) / f"roleta-tests-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
+    def __init__(self, folder: Path) -> None:
+        """`folder`: the same one for all processes of a run, and of no other."""
         self._gate, self._running = (
-            os.open(folder / f"{run}.{name}", os.O_RDWR | os.O_CREAT, 0o600) for name in ("gate", "running")
+            os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600) for name in ("gate", "running")
         )
 
     def close(self) -> None:

@@ -127,9 +127,10 @@ def _server_version(item: pytest.Item) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def shared_machine() -> Iterator[Machine]:
+def shared_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """What all processes of this run share."""
-    machine = Machine(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())))
+    own = tmp_path_factory.getbasetemp()
+    machine = Machine(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
     yield machine
     machine.close()
 

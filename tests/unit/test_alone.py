@@ -1,15 +1,14 @@
 """What measures time has the machine for itself."""
 
 import threading
-import uuid
+from pathlib import Path
 
 from tests.alone import Machine
 
 
-def test_alone_waits_for_the_others_and_keeps_new_ones_out() -> None:
+def test_alone_waits_for_the_others_and_keeps_new_ones_out(tmp_path: Path) -> None:
     """Whoever runs is waited for; whoever comes while time is measured begins afterwards."""
-    run = uuid.uuid4().hex
-    here, there = Machine(run), Machine(run)
+    here, there = Machine(tmp_path), Machine(tmp_path)
     told: list[str] = []
     is_inside, is_waited_for, is_measuring, is_coming = (threading.Event() for _ in range(4))
 

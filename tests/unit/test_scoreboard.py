@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,3 +49,34 @@ def test_the_readme_tells_what_was_seen_of_every_line(line: str) -> None:
     for file in re.findall(r"`(tests/[a-z_/.]+)`", row):
         assert (TESTS.parent / file).exists(), file
     assert row.rstrip(" |").rpartition("|")[2].strip(), "what was seen"
+
+
+@pytest.mark.parametrize(
+    ("asked", "cases"),
+    [
+        ([], {"small", "2500"}),
+        (["--tier", "commit"], {"small"}),
+        (["--tier", "landing"], {"small", "2500"}),
+        (["--tier", "nightly"], {"small", "2500", "20000"}),
+    ],
+)
+def test_a_tier_runs_its_cases_and_those_below(asked: list[str], cases: set[str]) -> None:
+    """What is for the night runs only where the night is asked for."""
+    answer = subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "pytest",
+            "--collect-only",
+            "-q",
+            "tests/edge/test_inbound_chaos.py",
+            *asked,
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=TESTS.parent,
+        timeout=60,
+    )
+    assert set(re.findall(r"in_order\[(\w+)\]", answer.stdout)) == cases
