@@ -1,5 +1,5 @@
 -- A run for ten thousand people: what each message costs is asked once, and the end of the run is told without reading every queue.
--- Locks: ACCESS EXCLUSIVE on messaging.outbox for milliseconds: one trigger is replaced.
+-- Locks: none; a type and functions only.
 -- depends: 0075.uncertain_sends
 
 set local lock_timeout = '5s';
@@ -284,21 +284,3 @@ $$;
 comment on function messaging.forecast(bigint) is
 'When a queued message or a draft should leave: the slot, what goes before it and when that may, a mean gap for each, wider after a return, and
 its nights. Null when only a person or the provider can say.';
-
--- The first history rows of a whole list, written at once; moves write theirs row by row, as before.
-create function messaging.write_first_history() returns trigger
-language plpgsql security definer set search_path = ''
-as $$
-begin
-    insert into messaging.history (message_id, to_state, happened_at, changed_by, reason)
-    select n.id, n.dispatch_state, n.changed_at, n.changed_by, n.reason from inserted as n order by n.id;
-    return null;
-end
-$$;
-revoke execute on function messaging.write_first_history() from public, anon, authenticated, service_role;
-comment on function messaging.write_first_history() is 'Trigger on outbox: the first history row of each new message.';
-
-drop trigger history_insert on messaging.outbox;
-create trigger history_insert after insert on messaging.outbox
-referencing new table as inserted
-for each statement execute function messaging.write_first_history();

@@ -148,7 +148,7 @@ class Parts:
 
     def _start_evolution(self, key: str) -> str:
         # The key of a simulator on loopback: it opens nothing real.
-        return self._start_server("evolution", "scripts.simulator.evolution", ["--key", key])
+        return self._start_server("evolution", "scripts.simulator.evolution", [f"--key={key}"])
 
     def _start_server(self, name: str, module: str, more: list[str]) -> str:
         """One of the simulators, which says where it listens; its address."""

@@ -628,7 +628,7 @@ CREATE INDEX outbox_unsettled_person ON messaging.outbox USING btree (instance_i
 CREATE UNIQUE INDEX outbox_one_paced_in_flight ON messaging.outbox USING btree (instance_id) WHERE ((dispatch_state = ANY (ARRAY['leased'::text, 'sending'::text])) AND (lane <> 'reply'::text));
 CREATE TRIGGER guard_insert BEFORE INSERT ON messaging.outbox FOR EACH ROW EXECUTE FUNCTION messaging.guard_transition();
 CREATE TRIGGER guard_move BEFORE UPDATE OF dispatch_state ON messaging.outbox FOR EACH ROW WHEN ((old.dispatch_state IS DISTINCT FROM new.dispatch_state)) EXECUTE FUNCTION messaging.guard_transition();
-CREATE TRIGGER history_insert AFTER INSERT ON messaging.outbox REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION messaging.write_first_history();
+CREATE TRIGGER history_insert AFTER INSERT ON messaging.outbox FOR EACH ROW EXECUTE FUNCTION messaging.write_history();
 CREATE TRIGGER history_move AFTER UPDATE OF dispatch_state ON messaging.outbox FOR EACH ROW WHEN ((old.dispatch_state IS DISTINCT FROM new.dispatch_state)) EXECUTE FUNCTION messaging.write_history();
 CREATE TRIGGER withdraw_for_ended AFTER INSERT ON messaging.outbox FOR EACH ROW WHEN ((new.agency_id IS NOT NULL)) EXECUTE FUNCTION messaging.withdraw_for_ended();
 -- seen by its owner only
@@ -11510,21 +11510,6 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.withdraw_messages(bigint[],text,text) is 'draft, queued, held, leased -> withdrawn for these messages, on whatever numbers; answers those that were still waiting.';
-
-CREATE OR REPLACE FUNCTION messaging.write_first_history()
- RETURNS trigger
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-begin
-    insert into messaging.history (message_id, to_state, happened_at, changed_by, reason)
-    select n.id, n.dispatch_state, n.changed_at, n.changed_by, n.reason from inserted as n order by n.id;
-    return null;
-end
-$function$;
--- executed by its owner only
-comment on function messaging.write_first_history() is 'Trigger on outbox: the first history row of each new message.';
 
 CREATE OR REPLACE FUNCTION messaging.write_history()
  RETURNS trigger

@@ -214,3 +214,9 @@ def test_wrong_arguments__refused(wrong: dict[str, Any], tmp_path: Path) -> None
     """It does not start as something else."""
     with pytest.raises(SimulatorError):
         EvolutionSimulator(log=tmp_path / "log", key="k", **wrong).start()
+
+
+def test_a_key_may_begin_like_an_option(tmp_path: Path) -> None:
+    """Keys are drawn at random, and one in sixty-four begins with a hyphen."""
+    with EvolutionSimulator(log=tmp_path / "log", key="-key-of-the-tests", speed=200) as process:
+        assert process.instances() == []

@@ -165,8 +165,8 @@ SABOTAGE = {
     ),
     "a key of all tenants": Sabotage(
         "enqueue_many",
-        "'agency_id', i.agency_id",
-        "'agency_id', null",
+        "i.agency_id, e.value ->> 'dedupe_key'",
+        "null, e.value ->> 'dedupe_key'",
         test_enqueue.test_a_key_belongs_to_its_tenant_and_the_house_is_one_tenant,
     ),
     "the other form of a phone as another person": Sabotage(

@@ -13,7 +13,7 @@ class EvolutionSimulator(ControlledServer):
         self, *, log: Path, key: str, speed: float = 1.0, profile: str = "2.3.7", port: int = 0
     ) -> None:
         """`key`: the global key. `speed` divides every fixed wait. `profile`: 2.3.6, 2.3.7 or 2.4.0."""
-        arguments = ["--key", key, "--speed", str(speed), "--profile", profile]
+        arguments = [f"--key={key}", "--speed", str(speed), "--profile", profile]
         super().__init__("scripts.simulator.evolution", log=log, port=port, arguments=arguments)
         self.key = key
 
