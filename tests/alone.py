@@ -7,13 +7,8 @@ alone holds the `gate` while waiting: tests go through the gate before they run,
 import contextlib
 import fcntl
 import os
-import statistics
-import time
 from collections.abc import Iterator
 from pathlib import Path
-
-# The quickest that was seen on two shared cores of CI's kind.
-MILLION_SQUARES_S = 0.06
 
 
 class Machine:
@@ -48,16 +43,6 @@ class Machine:
             yield
         finally:
             fcntl.flock(self._running, fcntl.LOCK_SH)
-
-    def slowness(self) -> float:
-        """How many times as long as on the machine of the README's figures a piece of Python takes at this
-        moment, at least 1: these machines are shared, and differ threefold from day to day."""
-        took_s = []
-        for _ in range(5):
-            began = time.perf_counter()
-            sum(number * number for number in range(1_000_000))
-            took_s.append(time.perf_counter() - began)
-        return max(1.0, statistics.median(took_s) / MILLION_SQUARES_S)
 
     def _enter(self, how: int) -> None:
         fcntl.flock(self._gate, fcntl.LOCK_EX)

@@ -100,8 +100,7 @@ def test_only_the_service_may_run_it(client: httpx.Client, world: World) -> None
 def test_ten_thousand_reports_are_enqueued_within_five_seconds(
     client: httpx.Client, world: World, machine: Machine
 ) -> None:
-    """10,000 people with 20 messages and a session each, on 50 numbers: nobody and nothing is waited for. On
-    a machine that is slower at this moment than the one of the README's figures, five of its seconds."""
+    """10,000 people with 20 messages and a session each, on 50 numbers: nobody and nothing is waited for."""
     for _ in range(49):
         world.number()
     world.rows(
@@ -131,16 +130,13 @@ def test_ten_thousand_reports_are_enqueued_within_five_seconds(
         move_to(world, sunday)
         world.rows("update public.profiles set last_user_message_at = messaging.clock() - interval '1 hour'")
         with machine.alone():
-            slowness = machine.slowness()
             began = time.monotonic()
             told = post(client, SLUG).json()
-            took.append(round((time.monotonic() - began) / slowness, 2))
+            took.append(round(time.monotonic() - began, 2))
         assert (told["totalUsers"], told["reportsSent"]) == (10_000, 10_000)
         if took[-1] < 5:
             break
-    print(
-        f"weekly-report for 10,000 people answered in {took} s; this machine is {slowness:.1f} times slower"
-    )
+    print(f"weekly-report for 10,000 people answered in {took} s")
     assert took[-1] < 5
     drafts = "select count(*) from messaging.outbox where dispatch_state = 'draft'"
     assert world.value(drafts) == 10_000 * len(took)

@@ -77,8 +77,8 @@ def driver(numbers: int) -> Iterator[Driver]:
 
 @pytest.mark.parametrize(
     ("numbers", "replies_per_hour", "within"),
-    [(40, 0, 0.10), (10, 60, 0.20)],
-    ids=["10000", "2500-and-answers"],
+    [(40, 0, 0.10), (40, 60, 0.20)],
+    ids=["alone", "beside-answers"],
 )
 def test_the_run_returns_at_once_and_tells_when_it_will_end(
     *, driver: Driver, numbers: int, replies_per_hour: int, within: float
