@@ -6,11 +6,10 @@ key.
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -19,14 +18,15 @@ from shared import outbox, phones, profiles
 from shared.errors import InvalidInput, NotFound
 from shared.redaction import phone_tail
 
-# What messaging.enqueue_many takes at once.
+# What messaging.enqueue_many takes at once, and how many lists it is given side by side.
 _BATCH = 1000
+_LANES = 2
 
 
 @dataclass(frozen=True)
 class Person:
     """One of an audience, as messaging.due has it: about what, until when it is worth sending, what the text
-    needs."""
+    needs. `instance_id`: the number that is theirs now; which one speaks is settled as it is enqueued."""
 
     profile_id: UUID
     phone: str = field(repr=False)
@@ -35,6 +35,7 @@ class Person:
     subject_id: str | None
     expires_at: datetime | None
     facts: dict[str, Any] = field(repr=False)
+    instance_id: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,15 +82,18 @@ def run(call: Call, audience: str, text: Callable[[Person], Text]) -> Run:
     dry_run = is_dry_run(call)
     people = [_person(row) for row in _due(call, audience)]
     run_id = call.run_id or f"{call.function}:{uuid.uuid4()}"
-    messages = (_message(call, run_id, person, text(person)) for person in people)
+
+    def message(person: Person) -> outbox.NewMessage:
+        return _message(call, run_id, person, text(person))
+
     if dry_run:
-        preview = [_preview(person, message) for person, message in zip(people, messages, strict=True)]
+        preview = [_preview(person, message(person)) for person in people]
         counts = Counter(person.purpose for person in people)
         return Run(len(people), 0, 0, counts, run_id, preview=preview)
     created: Counter[str] = Counter()
     repeated = 0
-    for message, enqueued in _enqueue(call, messages):
-        created[message.purpose] += enqueued.created
+    for asked, enqueued in _enqueue(call, people, message):
+        created[asked.purpose] += enqueued.created
         repeated += not enqueued.created
     run = Run(len(people), created.total(), repeated, created, run_id, outbox.run_forecast(call.db, run_id))
     call.log.info("run.enqueued", run_id=run_id, people=run.people, enqueued=run.enqueued, repeated=repeated)
@@ -144,6 +148,7 @@ def _person(row: dict[str, Any]) -> Person:
         subject_id=None if subject_id is None else str(subject_id),
         expires_at=datetime.fromisoformat(expires_at) if isinstance(expires_at, str) else expires_at,
         facts=row["facts"] or {},
+        instance_id=None if row["instance_id"] is None else UUID(str(row["instance_id"])),
     )
 
 
@@ -176,21 +181,31 @@ def _preview(person: Person, message: outbox.NewMessage) -> dict[str, object]:
 
 
 def _enqueue(
-    call: Call, messages: Iterable[outbox.NewMessage]
+    call: Call, people: Sequence[Person], message: Callable[[Person], outbox.NewMessage]
 ) -> Iterator[tuple[outbox.NewMessage, outbox.Enqueued]]:
-    """Each message and what came of it. While the database takes a list, the next one is written; a list that
-    fails is the last one, and the run may be repeated."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="enqueue") as database:
-        under_way: list[tuple[list[outbox.NewMessage], Future[list[outbox.Enqueued]]]] = []
-        for batch in _batches(messages):
-            for before, taken in under_way:
-                yield from zip(before, taken.result(), strict=True)
-            under_way = [(batch, database.submit(outbox.enqueue_many, call.db, batch))]
-        for before, taken in under_way:
-            yield from zip(before, taken.result(), strict=True)
+    """Each message and what came of it. Lists that failed are named by the error, the others stand: the run
+    may be repeated."""
+
+    def enqueue(lane: Sequence[Person]) -> list[tuple[outbox.NewMessage, outbox.Enqueued]]:
+        done: list[tuple[outbox.NewMessage, outbox.Enqueued]] = []
+        for first in range(0, len(lane), _BATCH):
+            batch = [message(person) for person in lane[first : first + _BATCH]]
+            done += zip(batch, outbox.enqueue_many(call.db, batch), strict=True)
+        return done
+
+    lanes = _lanes(people)
+    with ThreadPoolExecutor(len(lanes), thread_name_prefix="enqueue") as side_by_side:
+        for done in side_by_side.map(enqueue, lanes):
+            yield from done
 
 
-def _batches(messages: Iterable[outbox.NewMessage]) -> Iterator[list[outbox.NewMessage]]:
-    rest = iter(messages)
-    while batch := list(islice(rest, _BATCH)):
-        yield batch
+def _lanes(people: Sequence[Person]) -> list[list[Person]]:
+    """Who is enqueued beside whom. A list holds the senders of its numbers until it is enqueued: those of a
+    number stay in one lane, in their order, and lanes do not wait for each other."""
+    if len(people) <= _BATCH:
+        return [list(people)]
+    lanes: list[list[Person]] = [[] for _ in range(_LANES)]
+    numbers = {number: lane for lane, number in enumerate(dict.fromkeys(p.instance_id for p in people))}
+    for person in people:
+        lanes[numbers[person.instance_id] % _LANES].append(person)
+    return lanes

@@ -628,9 +628,9 @@ CREATE INDEX outbox_unsettled_person ON messaging.outbox USING btree (instance_i
 CREATE UNIQUE INDEX outbox_one_paced_in_flight ON messaging.outbox USING btree (instance_id) WHERE ((dispatch_state = ANY (ARRAY['leased'::text, 'sending'::text])) AND (lane <> 'reply'::text));
 CREATE TRIGGER guard_insert BEFORE INSERT ON messaging.outbox FOR EACH ROW EXECUTE FUNCTION messaging.guard_transition();
 CREATE TRIGGER guard_move BEFORE UPDATE OF dispatch_state ON messaging.outbox FOR EACH ROW WHEN ((old.dispatch_state IS DISTINCT FROM new.dispatch_state)) EXECUTE FUNCTION messaging.guard_transition();
-CREATE TRIGGER history_insert AFTER INSERT ON messaging.outbox FOR EACH ROW EXECUTE FUNCTION messaging.write_history();
+CREATE TRIGGER history_insert AFTER INSERT ON messaging.outbox REFERENCING NEW TABLE AS entered FOR EACH STATEMENT EXECUTE FUNCTION messaging.write_first_history();
 CREATE TRIGGER history_move AFTER UPDATE OF dispatch_state ON messaging.outbox FOR EACH ROW WHEN ((old.dispatch_state IS DISTINCT FROM new.dispatch_state)) EXECUTE FUNCTION messaging.write_history();
-CREATE TRIGGER withdraw_for_ended AFTER INSERT ON messaging.outbox FOR EACH ROW WHEN ((new.agency_id IS NOT NULL)) EXECUTE FUNCTION messaging.withdraw_for_ended();
+CREATE TRIGGER withdraw_for_ended AFTER INSERT ON messaging.outbox REFERENCING NEW TABLE AS entered FOR EACH STATEMENT EXECUTE FUNCTION messaging.withdraw_for_ended();
 -- seen by its owner only
 comment on table messaging.outbox is 'One intent: this text, to this recipient, once.';
 comment on column messaging.outbox.profile_id is 'The person in the app. No foreign key: the history of what was sent outlives the profile, and locks stay in order.';
@@ -3874,13 +3874,16 @@ begin
         'there is no audience of this name'
     );
     execute format(
-        'select coalesce(jsonb_agg(to_jsonb(d)), ''[]'') from messaging.%I() as d where $1 is null or d.profile_id = $1', p_function
+        'select coalesce(jsonb_agg(to_jsonb(d) || jsonb_build_object('
+        '    ''instance_id'', (select p.whatsapp_instance_id from public.profiles as p where p.id = d.profile_id)'
+        ')), ''[]'') from messaging.%I() as d where $1 is null or d.profile_id = $1', p_function
     ) into v_people using p_only;
     return v_people;
 end
 $function$;
 grant execute on function messaging.due_people(text,uuid) to service_role;
-comment on function messaging.due_people(text,uuid) is 'The audience that messaging.<p_function>() chooses now, as one list of messaging.due (PostgREST cuts rows, not values); of one profile where named.';
+comment on function messaging.due_people(text,uuid) is 'The audience that messaging.<p_function>() chooses now, as one list of messaging.due and the number that is each person''s (PostgREST cuts
+rows, not values); of one profile where named.';
 
 CREATE OR REPLACE FUNCTION messaging.due_reactivation(p_subject_id text)
  RETURNS text
@@ -9548,48 +9551,45 @@ CREATE OR REPLACE FUNCTION messaging.rule_against(p_purpose text, p_profile_id u
 AS $function$
 declare
     v_rules messaging.purposes;
-    v_profile public.profiles;
-    v_until timestamptz;
+    v_found record;
 begin
     select p.* into v_rules from messaging.purposes as p where p.purpose = p_purpose;
 
-    if v_rules.opt_out and exists (
-        select from messaging.opt_outs as x
-        where x.phone_key = p_phone_key and x.agency_id is not distinct from p_agency_id and x.opted_in_at is null
-    ) then
-        return ('withdraw', null, 'the person opted out')::messaging.verdict;
-    end if;
-
-    if p_profile_id is not null and (v_rules.silence is not null or v_rules.do_not_disturb) then
-        select p.* into v_profile from public.profiles as p where p.id = p_profile_id;
-        if coalesce(messaging.last_wrote_at(v_profile), v_profile.created_at) < p_now - v_rules.silence then
-            return ('withdraw', null, 'the person has not written for ' || v_rules.silence)::messaging.verdict;
-        end if;
-    end if;
-
-    if v_rules.do_not_disturb then
+    select
+        v_rules.opt_out and exists (
+            select from messaging.opt_outs as x
+            where x.phone_key = p_phone_key and x.agency_id is not distinct from p_agency_id and x.opted_in_at is null
+        ) as is_out,
+        (
+            select coalesce(messaging.last_wrote_at(p), p.created_at) < p_now - v_rules.silence
+            from public.profiles as p
+            where p.id = p_profile_id
+        ) as is_silent,
         -- Who wants peace is a person, whichever rows of an adopted table hold the phone. What is null counts for nothing.
-        select greatest(v_profile.do_not_disturb_until, max(p.do_not_disturb_until)) into v_until
-        from public.profiles as p
-        where messaging.phone_key(p.phone) = p_phone_key and messaging.phone_key(p.phone) <> '';
-        if v_until > p_now then
-            return ('wait', v_until, 'do-not-disturb')::messaging.verdict;
-        end if;
-        select t.until into v_until
-        from messaging.takeovers as t
-        where t.phone_key = p_phone_key and t.agency_id is not distinct from p_agency_id and t.until > p_now;
-        if v_until is not null then
-            return ('wait', v_until, 'human takeover')::messaging.verdict;
-        end if;
-    end if;
+        case when v_rules.do_not_disturb then greatest(
+            (select p.do_not_disturb_until from public.profiles as p where p.id = p_profile_id),
+            (
+                select max(p.do_not_disturb_until)
+                from public.profiles as p
+                where messaging.phone_key(p.phone) = p_phone_key and messaging.phone_key(p.phone) <> ''
+            )
+        ) end as peace_until,
+        case when v_rules.do_not_disturb then (
+            select t.until
+            from messaging.takeovers as t
+            where t.phone_key = p_phone_key and t.agency_id is not distinct from p_agency_id and t.until > p_now
+        ) end as takeover_until,
+        case when v_rules.quiet_hours then messaging.quiet_until(p_now, p_time_zone) end as quiet_until
+    into v_found;
 
-    if v_rules.quiet_hours then
-        v_until := messaging.quiet_until(p_now, p_time_zone);
-        if v_until is not null then
-            return ('wait', v_until, 'quiet hours')::messaging.verdict;
-        end if;
-    end if;
-    return ('go', null, null)::messaging.verdict;
+    return case
+        when v_found.is_out then ('withdraw', null, 'the person opted out')::messaging.verdict
+        when v_found.is_silent then ('withdraw', null, 'the person has not written for ' || v_rules.silence)::messaging.verdict
+        when v_found.peace_until > p_now then ('wait', v_found.peace_until, 'do-not-disturb')::messaging.verdict
+        when v_found.takeover_until is not null then ('wait', v_found.takeover_until, 'human takeover')::messaging.verdict
+        when v_found.quiet_until is not null then ('wait', v_found.quiet_until, 'quiet hours')::messaging.verdict
+        else ('go', null, null)::messaging.verdict
+    end;
 end
 $function$;
 -- executed by its owner only
@@ -11451,11 +11451,13 @@ CREATE OR REPLACE FUNCTION messaging.withdraw_for_ended()
 AS $function$
 begin
     -- Its caller holds the sender, as forget_connection does: one of the two sees the other's work.
-    if not exists (select from public.whatsapp_connections as c where c.whatsapp_instance_id = new.instance_id)
-        and exists (select from messaging.pairings as p where p.instance_id = new.instance_id)
-    then
-        perform messaging.move(new.id, 'withdrawn', 'end_connection', 'the number was disconnected on purpose');
-    end if;
+    perform messaging.move(e.id, 'withdrawn', 'end_connection', 'the number was disconnected on purpose')
+    from entered as e
+    where
+        e.agency_id is not null
+        and not exists (select from public.whatsapp_connections as c where c.whatsapp_instance_id = e.instance_id)
+        and exists (select from messaging.pairings as p where p.instance_id = e.instance_id)
+    order by e.id;
     return null;
 end
 $function$;
@@ -11510,6 +11512,23 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.withdraw_messages(bigint[],text,text) is 'draft, queued, held, leased -> withdrawn for these messages, on whatever numbers; answers those that were still waiting.';
+
+CREATE OR REPLACE FUNCTION messaging.write_first_history()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+    insert into messaging.history (message_id, from_state, to_state, happened_at, changed_by, reason)
+    select e.id, null, e.dispatch_state, e.changed_at, e.changed_by, e.reason
+    from entered as e
+    order by e.id;
+    return null;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.write_first_history() is 'Trigger on outbox: one history row for each message that came.';
 
 CREATE OR REPLACE FUNCTION messaging.write_history()
  RETURNS trigger
