@@ -129,8 +129,8 @@ SABOTAGE = {
     ),
     "no night": Sabotage(
         "rule_against",
-        "if v_rules.quiet_hours then",
-        "if false then",
+        "case when v_rules.quiet_hours then",
+        "case when false then",
         test_quiet_hours.test_what_falls_into_the_night_waits_for_the_morning,
     ),
     "a sweep that expires what is in flight": Sabotage(
