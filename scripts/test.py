@@ -36,7 +36,7 @@ def pytest_arguments(given: list[str]) -> list[str]:
     )
     is_quick = "--quick" in given
     workers = WORKERS["quick" if is_quick else "all"]
-    parallel = [] if chosen else ["-n", workers, "--dist", "loadgroup"]
+    parallel = [] if chosen else ["-n", workers, "--dist", "loadgroup", "--no-loadscope-reorder"]
     quick = ["-m", "not slow"] if is_quick else []
     return [*parallel, *quick, *rest]
 

@@ -7,8 +7,13 @@ alone holds the `gate` while waiting: tests go through the gate before they run,
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 
 class Machine:
@@ -25,28 +30,53 @@ class Machine:
         os.close(self._gate)
         os.close(self._running)
 
-    @contextlib.contextmanager
-    def shared(self) -> Iterator[None]:
+    def shared(self) -> contextlib.AbstractContextManager[None]:
         """Beside others."""
-        self._enter(fcntl.LOCK_SH)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._running, fcntl.LOCK_UN)
+        return self._inside(fcntl.LOCK_SH)
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """With no other test running, for as long as it takes."""
+        return self._inside(fcntl.LOCK_EX)
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Within `shared`: with no other test running, for as long as it takes."""
-        fcntl.flock(self._running, fcntl.LOCK_UN)
-        self._enter(fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._running, fcntl.LOCK_SH)
-
-    def _enter(self, how: int) -> None:
+    def _inside(self, how: int) -> Iterator[None]:
         fcntl.flock(self._gate, fcntl.LOCK_EX)
         try:
             fcntl.flock(self._running, how)
         finally:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._running, fcntl.LOCK_UN)
+
+
+class TestsAlone:
+    """pytest's part: a test marked `alone` has the machine alone, with its fixtures; the others share it."""
+
+    __test__ = False
+
+    def __init__(self, config: pytest.Config) -> None:
+        """The process that was started makes the folder; those that it starts (xdist) are told of it."""
+        told = getattr(config, "workerinput", {})
+        self._folder = Path(told.get("machine") or tempfile.mkdtemp(prefix="roleta-machine-"))
+        self._is_ours = "machine" not in told
+        self._machine = Machine(self._folder)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tells a process that xdist starts (its `WorkerController`) where the locks are."""
+        node.workerinput["machine"] = str(self._folder)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Around the fixtures too: making a week of messages keeps a processor busy as any test does."""
+        is_alone = item.get_closest_marker("alone") is not None
+        with self._machine.alone() if is_alone else self._machine.shared():
+            return (yield)
+
+    def pytest_unconfigure(self) -> None:
+        """Leaves nothing behind."""
+        self._machine.close()
+        if self._is_ours:
+            shutil.rmtree(self._folder, ignore_errors=True)

@@ -22,7 +22,7 @@ from scripts.migrate import apply_all
 from scripts.simulator.evolution.process import EvolutionSimulator
 from scripts.soak.surroundings import REAL_WORLD
 from shared.db import Database
-from tests.alone import Machine
+from tests.alone import TestsAlone
 from tests.bytecode import compile_all
 from tests.guard import sitecustomize
 from tests.scoreboard import TIERS
@@ -39,7 +39,6 @@ from tests.servers import (
 hypothesis.settings.register_profile("roleta", deadline=None)
 hypothesis.settings.load_profile("roleta")
 
-BESIDE_THE_SLOW = {"simulate": "simulated", "pages": "pages"}
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_SLEEP_S = 0.2
 for _name in [name for name in os.environ if name.startswith(REAL_WORLD)]:
@@ -78,6 +77,10 @@ def pytest_configure(config: pytest.Config) -> None:
     is_one_of_several = hasattr(config, "workerinput")
     if config.getoption("numprocesses", None) and not is_one_of_several and not sys.dont_write_bytecode:
         compile_all(config, ROOT / "tests")
+    config.pluginmanager.register(TestsAlone(config))
+    config.addinivalue_line(
+        "markers", "alone: this test measures time; none of another process runs beside it (tests/alone.py)"
+    )
     config.addinivalue_line(
         "markers", "scoreboard(line, tier): this test shows a line of the scoreboard (tests/scoreboard.py)"
     )
@@ -86,23 +89,35 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Slow tests run one after the other, first: they measure times and start many processes. Simulations,
-    whose time is their own, and the pages, whose office is worth sharing, run beside them. Quick tests on
-    another PostgreSQL share one process's server."""
+    """The order of several processes: first what wants the machine alone, while nobody has begun anything
+    long; then the week, the slow, the quick. What is worth sharing is made in one process: the pages' office,
+    the simulated week, the server of another PostgreSQL."""
     for item in items:
         if item.path.parent.name == "pages":
             item.add_marker(pytest.mark.slow)
     _keep_tier(config, items)
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    for item in slow:
-        item.add_marker(pytest.mark.xdist_group(BESIDE_THE_SLOW.get(item.path.parent.name, "slow")))
     for item in items:
-        version = _server_version(item)
-        if not item.get_closest_marker("slow") and version not in (None, "bundled"):
-            item.add_marker(pytest.mark.xdist_group(f"server {version}"))
+        if group := _group(item):
+            item.add_marker(pytest.mark.xdist_group(group))
     if config.getoption("dist", "no") != "no":
-        items.sort(key=lambda item: item not in slow)
+        items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[bool, bool, bool]:
+    is_slow = item.get_closest_marker("slow") is not None
+    return item.get_closest_marker("alone") is None, _group(item) != "week", not is_slow
+
+
+def _group(item: pytest.Item) -> str | None:
+    """Whom a test shares its process with."""
+    version = _server_version(item)
+    if item.path.stem == "test_week":
+        return "week"
+    if item.path.parent.name == "pages":
+        return "pages"
+    return None if version in (None, "bundled") else f"server {version}"
 
 
 def _keep_tier(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -124,22 +139,6 @@ def _server_version(item: pytest.Item) -> str | None:
         return None
     version = item.callspec.params.get("each_server_url")
     return None if version is None else str(version)
-
-
-@pytest.fixture(scope="session")
-def shared_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """What all processes of this run share."""
-    own = tmp_path_factory.getbasetemp()
-    machine = Machine(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
-    yield machine
-    machine.close()
-
-
-@pytest.fixture(autouse=True)
-def machine(shared_machine: Machine) -> Iterator[Machine]:
-    """The machine, beside the tests of the other processes; `with machine.alone():` to measure time."""
-    with shared_machine.shared():
-        yield shared_machine
 
 
 @pytest.fixture(autouse=True)

@@ -74,6 +74,7 @@ def execute(server: EmbeddedPostgres, statement: str) -> list[tuple[object, ...]
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_first_start_makes_a_database_and_the_next_is_fast(root: Path) -> None:
     """First start under 6 s, warm start under 1.5 s, and what was stored is still there."""
     begun = time.monotonic()

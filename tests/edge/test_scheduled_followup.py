@@ -54,6 +54,7 @@ def test_titles_of_any_shape_are_shown(client: httpx.Client, world: World, title
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_bug_09_a_run_over_two_thousand_people_returns_within_seconds_and_leaves_nobody_out(
     client: httpx.Client, world: World
 ) -> None:

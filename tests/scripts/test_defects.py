@@ -8,7 +8,6 @@ import pytest
 
 from scripts.defects import TABLES
 from scripts.planting import BadTable, Defect, fault_of, place_of, read_tables
-from tests.alone import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFECTS = read_tables(TABLES)
@@ -55,12 +54,12 @@ def test_each_defect_has_its_place_and_its_test(defect: Defect) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.scoreboard("R16", tier="landing")
-def test_defects_are_planted_and_caught(machine: Machine) -> None:
+def test_defects_are_planted_and_caught() -> None:
     """Three of them for real; all of them are the command itself. Alone: a test of a copy that fails because
     the machine is busy with another would be said to show nothing."""
-    with machine.alone():
-        code, lines = run("--only", *REAL)
+    code, lines = run("--only", *REAL)
 
     assert lines[-1] == "3 of 3 caught", lines
     assert code == 0

@@ -23,15 +23,14 @@ def test_alone_waits_for_the_others_and_keeps_new_ones_out(tmp_path: Path) -> No
             told.append("the next began")
 
     thread = threading.Thread(target=neighbour)
-    with here.shared():
-        thread.start()
-        assert is_inside.wait(10)
-        is_waited_for.set()
-        with here.alone():
-            told.append("measuring")
-            is_measuring.set()
-            assert is_coming.wait(10)
-            told.append("measured")
+    thread.start()
+    assert is_inside.wait(10)
+    is_waited_for.set()
+    with here.alone():
+        told.append("measuring")
+        is_measuring.set()
+        assert is_coming.wait(10)
+        told.append("measured")
     thread.join(10)
     here.close()
     there.close()

@@ -204,8 +204,8 @@ def test_two_starts_at_once_make_one_venv(clone: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], ["-n", "2", "--dist", "loadgroup"]),
-        (["--quick"], ["-n", "4", "--dist", "loadgroup", "-m", "not slow"]),
+        ([], ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]),
+        (["--quick"], ["-n", "4", "--dist", "loadgroup", "--no-loadscope-reorder", "-m", "not slow"]),
         (["tests/unit", "-x"], ["tests/unit", "-x"]),
         (["--quick", "-n0"], ["-m", "not slow", "-n0"]),
     ],
