@@ -23,8 +23,9 @@ if __name__ == "__main__":  # Python put scripts/ there
 
 from scripts.environment import EnvironmentProblem, ensure
 
-# On two cores: quick tests wait a lot; slow ones measure and kill, and need the machine to themselves.
-WORKERS = {"quick": "4", "all": "2"}
+# On two cores: quick tests wait a lot, those of a tier now and then; slow ones measure and kill, and need the
+# machine to themselves.
+WORKERS = {"quick": "4", "tier": "3", "all": "2"}
 
 
 def pytest_arguments(given: list[str]) -> list[str]:
@@ -34,8 +35,8 @@ def pytest_arguments(given: list[str]) -> list[str]:
         word.startswith(("-n", "--numprocesses", "--pdb")) or (ROOT / _file_of(word)).exists()
         for word in rest
     )
-    is_quick = "--quick" in given
-    workers = WORKERS["quick" if is_quick else "all"]
+    is_quick, is_tier = "--quick" in given, any(word.startswith("--tier") for word in given)
+    workers = WORKERS["quick" if is_quick else "tier" if is_tier else "all"]
     parallel = [] if chosen else ["-n", workers, "--dist", "loadgroup", "--no-loadscope-reorder"]
     quick = ["-m", "not slow"] if is_quick else []
     return [*parallel, *quick, *rest]

@@ -3,6 +3,7 @@
 What is not a fixture (servers, waiting) lives in tests/servers.py and tests/waiting.py.
 """
 
+import gc
 import os
 import sys
 import time
@@ -92,8 +93,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The order of several processes: first what wants the machine alone, while nobody has begun anything
-    long; then the week, the slow, the quick. What is worth sharing is made in one process: the pages' office,
-    the simulated week, the server of another PostgreSQL."""
+    long; then the week, the slow, the quick. What is worth sharing is made in one process: the office of a
+    file of the pages, the simulated week, the server of another PostgreSQL."""
     for item in items:
         if item.path.parent.name == "pages":
             item.add_marker(pytest.mark.slow)
@@ -116,8 +117,23 @@ def _group(item: pytest.Item) -> str | None:
     if item.path.stem == "test_week":
         return "week"
     if item.path.parent.name == "pages":
-        return "pages"
+        return f"pages {item.path.stem}"
     return None if version in (None, "bundled") else f"server {version}"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A tier needs a quarter of the files, and reading all of them as Python takes each process seconds."""
+    if config.getoption("tier") is None or not collection_path.name.startswith("test_"):
+        return None
+    marked = (collection_path, collection_path.with_name("conftest.py"))
+    has_mark = any(file.exists() and "mark.scoreboard" in file.read_text(encoding="utf-8") for file in marked)
+    return None if has_mark else True
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay as they are: nobody need look through them again and again for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def _keep_tier(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -126,8 +142,10 @@ def _keep_tier(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = set(TIERS[: TIERS.index(asked) + 1]) if asked else {*TIERS, None} - {"nightly"}
 
     def is_wanted(item: pytest.Item) -> bool:
-        tiers = {mark.kwargs.get("tier") for mark in item.iter_markers("scoreboard")}
-        return bool(wanted & (tiers or {None}))
+        marks = [mark.kwargs for mark in item.iter_markers("scoreboard")]
+        shown = [mark for mark in marks if asked in (None, mark["tier"]) or not mark.get("small")]
+        tiers = {mark["tier"] for mark in shown}
+        return bool(wanted & (tiers if marks else {None}))
 
     config.hook.pytest_deselected(items=[item for item in items if not is_wanted(item)])
     items[:] = [item for item in items if is_wanted(item)]

@@ -271,7 +271,6 @@ def check(here: House, *happenings: Callable[[House], None]) -> None:
     assert "request.failed" in here.log("gateway")
 
 
-@pytest.mark.scoreboard("S11", tier="commit")
 def test_canaries_stay_in_their_cages(here: House) -> None:
     """Messages, webhooks, wrong callers, a database that refuses rows: no secret, whole phone or text in a
     log, an answer, PostgreSQL's log or a column that is not for it."""

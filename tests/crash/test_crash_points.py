@@ -76,7 +76,7 @@ class Cell:
 @pytest.mark.parametrize(
     "behaviours",
     [
-        pytest.param(3, id="24-cells", marks=pytest.mark.scoreboard("R3", tier="commit")),
+        pytest.param(3, id="24-cells", marks=pytest.mark.scoreboard("R3", tier="commit", small=True)),
         pytest.param(6, id="48-cells", marks=pytest.mark.scoreboard("R3", tier="landing")),
     ],
 )

@@ -35,7 +35,7 @@ def halted(url: str) -> list[tuple[str, str | None]]:
         ).fetchall()
 
 
-@pytest.mark.scoreboard("S10", tier="commit")
+@pytest.mark.scoreboard("S10", tier="landing")
 def test_rotating_keys_while_workers_send_halts_nothing(
     db: Database, database_url: str, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from tests.crash.fleet import Fleet
 @pytest.mark.parametrize(
     ("messages", "numbers", "workers", "kills", "in_flight"),
     [
-        pytest.param(300, 20, 4, 3, 8, id="quick", marks=pytest.mark.scoreboard("R2", tier="commit")),
+        pytest.param(300, 20, 4, 3, 8, id="quick"),
         pytest.param(
             10_000,
             120,

@@ -20,7 +20,7 @@ from tests.crash.database_proxy import DatabaseProxy, Plan, Trouble
 from tests.crash.fleet import Fleet
 
 TIERS = [
-    pytest.param(20, id="20", marks=pytest.mark.scoreboard("R6", tier="commit")),
+    pytest.param(20, id="20"),
     pytest.param(200, id="200", marks=[pytest.mark.slow, pytest.mark.scoreboard("R6", tier="landing")]),
 ]
 NUMBERS = 40

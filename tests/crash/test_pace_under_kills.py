@@ -23,9 +23,7 @@ CLOCK_ROUNDING_S = 0.001
     ("paced", "workers", "kills"),
     [
         pytest.param(150, 8, 2, id="small", marks=pytest.mark.slow),
-        pytest.param(
-            3_000, 8, 20, id="issue-2", marks=[pytest.mark.slow, pytest.mark.scoreboard("R7", tier="landing")]
-        ),
+        pytest.param(3_000, 8, 20, id="issue-2", marks=pytest.mark.slow),
     ],
 )
 def test_no_two_paced_sends_of_a_number_are_closer_than_its_minimum(

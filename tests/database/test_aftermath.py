@@ -27,7 +27,7 @@ def simulator(tmp_path: Path) -> Iterator[SimulatorProcess]:
 @pytest.mark.parametrize(
     ("messages", "looks_at_s"),
     [
-        pytest.param(120, (450, 961), marks=pytest.mark.scoreboard("R12", tier="commit")),
+        pytest.param(120, (450, 961)),
         pytest.param(
             2_000,
             (450, 961),

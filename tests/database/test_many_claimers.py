@@ -39,7 +39,7 @@ _RECORD = "select dispatch_state from messaging.record_attempt(%s, 'accepted', %
 @pytest.mark.parametrize(
     "messages",
     [
-        pytest.param(2_000, id="2k", marks=pytest.mark.scoreboard("R1", tier="commit")),
+        pytest.param(2_000, id="2k", marks=pytest.mark.scoreboard("R1", tier="commit", small=True)),
         pytest.param(
             10_000, id="10k", marks=[pytest.mark.slow, pytest.mark.scoreboard("R1", tier="landing")]
         ),

@@ -295,7 +295,7 @@ def session(database_url: str) -> Iterator["psycopg.Connection[tuple[object, ...
 @pytest.mark.parametrize(
     ("examples", "steps"),
     [
-        pytest.param(30, 40, id="commit", marks=pytest.mark.scoreboard("R9", tier="commit")),
+        pytest.param(30, 40, id="commit", marks=pytest.mark.scoreboard("R9", tier="commit", small=True)),
         pytest.param(150, 50, id="landing", marks=pytest.mark.scoreboard("R9", tier="landing")),
         pytest.param(1_000, 50, id="nightly", marks=pytest.mark.scoreboard("R9", tier="nightly")),
     ],

@@ -61,7 +61,10 @@ def distances(world: World) -> Iterator[float]:
 @pytest.mark.parametrize(
     ("numbers", "each", "workers", "deaths"),
     [
-        pytest.param(1, 100, 3, 3, id="commit", marks=pytest.mark.scoreboard("R7", tier="commit")),
+        pytest.param(
+            1, 100, 3, 3, id="commit",
+            marks=pytest.mark.scoreboard("R7", tier="commit", small=True),
+        ),
         pytest.param(
             5, 500, 8, 20, id="landing",
             marks=[pytest.mark.slow, pytest.mark.scoreboard("R7", tier="landing")],

@@ -147,7 +147,7 @@ from unnest(array['Ana', 'Bia', 'Caio']) as name;
 @pytest.mark.parametrize(
     ("sign_ups", "numbers"),
     [
-        pytest.param(200, 20, marks=pytest.mark.scoreboard("R8", tier="commit")),
+        pytest.param(200, 20, marks=pytest.mark.scoreboard("R8", tier="commit", small=True)),
         pytest.param(5000, 20, marks=[pytest.mark.slow, pytest.mark.scoreboard("R8", tier="landing")]),
     ],
 )

@@ -94,7 +94,7 @@ def post(client: httpx.Client, number: Number, events: Sequence[dict[str, Any]])
 @pytest.mark.parametrize(
     "people",
     [
-        pytest.param(20, id="small", marks=pytest.mark.scoreboard("R11", tier="commit")),
+        pytest.param(20, id="small"),
         pytest.param(170, id="2500", marks=[pytest.mark.slow, pytest.mark.scoreboard("R11", tier="landing")]),
         pytest.param(
             1_380, id="20000", marks=[pytest.mark.slow, pytest.mark.scoreboard("R11", tier="nightly")]

@@ -51,7 +51,7 @@ def from_address(client: httpx.Client, address: str, n: int, **headers: str) -> 
     )
 
 
-@pytest.mark.scoreboard("S18", tier="commit")
+@pytest.mark.scoreboard("S18", tier="landing")
 def test_a_thousand_calls_from_few_addresses_leave_nine_seats_of_ten(
     db: Database, proxied: httpx.Client
 ) -> None:

@@ -10,7 +10,7 @@ from tests.pages.hostile import hostile_texts, skeleton
 from tests.pages.office import Office
 from tests.pages.visitor import Visitor
 
-pytestmark = pytest.mark.scoreboard("S14", tier="commit")
+pytestmark = pytest.mark.scoreboard("S14", tier="landing")
 
 CLIENT = "Padaria Sol"
 TEXTS = hostile_texts()

@@ -55,7 +55,6 @@ def test_each_defect_has_its_place_and_its_test(defect: Defect) -> None:
 
 @pytest.mark.slow
 @pytest.mark.alone
-@pytest.mark.scoreboard("R16", tier="landing")
 def test_defects_are_planted_and_caught() -> None:
     """Three of them for real; all of them are the command itself. Alone: a test of a copy that fails because
     the machine is busy with another would be said to show nothing."""
@@ -67,7 +66,6 @@ def test_defects_are_planted_and_caught() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.scoreboard("R16", tier="landing")
 @pytest.mark.parametrize(
     ("old", "new", "test", "said"),
     [

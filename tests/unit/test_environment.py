@@ -205,6 +205,10 @@ def test_two_starts_at_once_make_one_venv(clone: Path) -> None:
     ("given", "expected"),
     [
         ([], ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]),
+        (
+            ["--tier", "commit"],
+            ["-n", "3", "--dist", "loadgroup", "--no-loadscope-reorder", "--tier", "commit"],
+        ),
         (["--quick"], ["-n", "4", "--dist", "loadgroup", "--no-loadscope-reorder", "-m", "not slow"]),
         (["tests/unit", "-x"], ["tests/unit", "-x"]),
         (["--quick", "-n0"], ["-m", "not slow", "-n0"]),

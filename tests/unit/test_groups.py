@@ -11,7 +11,7 @@ ONE_PAGE = "tests/pages/test_headers.py::test_the_policy_itself_is_strict"
 
 
 @pytest.mark.slow
-def test_the_pages_are_a_group_of_one_process() -> None:
+def test_a_file_of_the_pages_is_a_group_of_one_process() -> None:
     """xdist says so in the test's name. It once did nothing, and said nothing: pytest had taken away what it
     wrote the group into, and a simulated week was made in two processes."""
     done = subprocess.run(
@@ -22,4 +22,4 @@ def test_the_pages_are_a_group_of_one_process() -> None:
         check=False,
         timeout=120,
     )
-    assert f"PASSED {ONE_PAGE}@pages" in done.stdout, done.stdout
+    assert f"PASSED {ONE_PAGE}@pages test_headers" in done.stdout, done.stdout
