@@ -27,12 +27,12 @@ def work(around: Surroundings, name: str | None) -> None:
     log.configure(settings.log_level, secrets=settings.secrets)
     stop = stop_on_signals()
     worker_name = name or f"{socket.gethostname()}:{os.getpid()}"
+    # Besides the sends, each duty and the claim may want a connection at the same moment.
     with around.calls(name=f"roleta work {worker_name}", max_size=_connections(settings.max_in_flight)) as db:
         scheduler = runs.scheduler(db, settings, log.get(worker=worker_name))
         Worker(db, settings, worker_name, scheduler).run(stop)
 
 
 def _connections(max_in_flight: int) -> int:
-    """A send holds a connection only to begin and to record, and a duty for one short call: a few serve all.
-    Each costs the server some tenths of a second before it knows our functions, and a small one takes 60."""
-    return min(8, 4 + max_in_flight // 16)
+    """A send holds a connection only to begin and to record, so a few serve many."""
+    return min(13, 7 + max_in_flight // 4)
