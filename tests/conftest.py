@@ -142,6 +142,8 @@ def _keep_tier(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = set(TIERS[: TIERS.index(asked) + 1]) if asked else {*TIERS, None} - {"nightly"}
 
     def is_wanted(item: pytest.Item) -> bool:
+        if asked and _server_version(item) not in (None, "bundled"):
+            return False  # the other versions are the whole suite's
         marks = [mark.kwargs for mark in item.iter_markers("scoreboard")]
         shown = [mark for mark in marks if asked in (None, mark["tier"]) or not mark.get("small")]
         tiers = {mark["tier"] for mark in shown}

@@ -25,8 +25,15 @@ __all__ = [
     "fresh_database",
 ]
 
-# What a crash would lose does not matter in a test, and a lost wake-up shows sooner with short timeouts.
-FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "2GB", "autovacuum_naptime": "10s"}
+# What a crash would lose does not matter in a test (those that stop a server at once have one of their own),
+# and a lost wake-up shows sooner with short timeouts.
+FAST = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_wal_size": "2GB",
+    "autovacuum_naptime": "10s",
+}
 
 SERVER_BINARIES: dict[str, Path | None] = {"bundled": None}
 if Path("/usr/lib/postgresql/15/bin/postgres").exists():
@@ -41,14 +48,12 @@ def _roomy_memory() -> str | None:
 
 
 @contextlib.contextmanager
-def database_server(
-    binaries: Path | None = None, settings: dict[str, str] | None = None
-) -> Iterator[EmbeddedPostgres]:
+def database_server(binaries: Path | None = None) -> Iterator[EmbeddedPostgres]:
     """A server in a folder of its own, removed afterwards; `binaries` None is the bundled PostgreSQL."""
     folder = Path(tempfile.mkdtemp(prefix="roleta-test-", dir=_roomy_memory()))
     folder.chmod(0o755)  # as root the server is `nobody` and passes through
     try:
-        with EmbeddedPostgres(folder, settings={**FAST, **(settings or {})}, binaries=binaries) as server:
+        with EmbeddedPostgres(folder, settings=FAST, binaries=binaries) as server:
             _make_connecting_cheap(server)
             yield server
     finally:

@@ -12,7 +12,7 @@ from tests.servers import database_server, fresh_database
 @pytest.fixture(scope="module")
 def fresh_server_url() -> Iterator[str]:
     """A migrated, empty database on a server that nobody else uses."""
-    with database_server(settings={"synchronous_commit": "off"}) as server, fresh_database(server.url) as url:
+    with database_server() as server, fresh_database(server.url) as url:
         bootstrap_supabase(url)
         apply_all(url, say=lambda _: None)
         yield url

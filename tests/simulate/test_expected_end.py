@@ -62,7 +62,7 @@ _BEGUN = """
 def driver(numbers: int) -> Iterator[Driver]:
     """250 people for each number, who wrote lately, and a worker in virtual time."""
     log.configure("WARNING")
-    with database_server(settings={"synchronous_commit": "off"}) as server, fresh_database(server.url) as url:
+    with database_server() as server, fresh_database(server.url) as url:
         bootstrap_supabase(url)
         apply_all(url, say=lambda _: None)
         source = random.Random(7)
