@@ -136,7 +136,9 @@ def gateway(db: Calls, simulator: EvolutionSimulator) -> Iterator[Gateway]:
         with httpx.Client(base_url=base_url, timeout=60, verify=NO_AUTHORITIES) as client:
             yield Gateway(client, settings)
     finally:
-        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
+        # Woken by somebody else's pull meanwhile, it may have closed its pipe already.
+        with contextlib.suppress(OSError):
+            server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
         thread.join(10)
         server.task_dispatcher.shutdown()
 
