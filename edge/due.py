@@ -183,8 +183,8 @@ def _preview(person: Person, message: outbox.NewMessage) -> dict[str, object]:
 def _enqueue(
     call: Call, people: Sequence[Person], message: Callable[[Person], outbox.NewMessage]
 ) -> Iterator[tuple[outbox.NewMessage, outbox.Enqueued]]:
-    """Each message and what came of it. Lists that failed are named by the error, the others stand: the run
-    may be repeated."""
+    """Each message and what came of it. A list that fails is the last of its lane, and its error is raised;
+    all others stand, and the run may be repeated."""
 
     def enqueue(lane: Sequence[Person]) -> list[tuple[outbox.NewMessage, outbox.Enqueued]]:
         done: list[tuple[outbox.NewMessage, outbox.Enqueued]] = []

@@ -3,8 +3,8 @@
 A test that shows a line carries `@pytest.mark.scoreboard("R3", tier="commit")`; a line that nothing shows
 fails tests/unit/test_scoreboard.py. Tiers: commit (90 s all together), landing (10 min, in CI), and nightly
 (an hour; it runs only where `--tier nightly` asks for it); what is no test stands in COMMANDS. `small=True`:
-a later tier shows the same at its full size, and leaves this case out. Which line belongs to which tier is
-what reliability.md, sections 5 and 6, says. Without a tier all tests run but those of the night.
+a later tier shows the same at its full size, and leaves this case out. Without a tier all tests run but those
+of the night.
 """
 
 from typing import Literal, get_args
