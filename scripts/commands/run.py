@@ -41,6 +41,8 @@ def run(around: Surroundings, *, function: str, dry_run: bool, only: UUID | None
                 person["expectedAt"] = at and at.isoformat()
     if as_json:
         say_json(answer)
+    elif dry_run and answer.get("status") == "skipped":
+        say(f"dry run: {function} would be skipped now ({answer['reason']}), nobody would get anything")
     elif dry_run:
         _show_people(people)
         _show_others(answer)

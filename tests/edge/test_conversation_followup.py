@@ -51,6 +51,15 @@ def test_at_night_the_whole_run_is_skipped(client: httpx.Client, world: World, h
     assert messages(world) == []
 
 
+def test_a_dry_run_at_night_finds_nobody_and_says_why(client: httpx.Client, world: World) -> None:
+    """Whoever reads "people" of a dry run finds it at every hour."""
+    move_to(world, "2026-11-18 22:00-03")
+    with_conversation(world)
+    assert post(client, SLUG, {"dry_run": True}).json() == {
+        "status": "skipped", "reason": "quiet_hours", "currentHour": 22, "dryRun": True, "people": [],
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("hour", ["08:00", "21:59:59"])
 def test_by_day_it_runs(client: httpx.Client, world: World, hour: str) -> None:
     """From the first second of the day to the last."""

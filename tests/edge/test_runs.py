@@ -96,8 +96,12 @@ def test_only_one_profile_is_looked_at(db: Database, people: list[UUID]) -> None
     assert [row["profile_id"] for row in messages(db)] == [people[1]]
 
 
-def test_every_cron_function_has_its_dry_run(db: Database, people: list[UUID]) -> None:
-    """Each of supabase.toml answers who would get what, and changes nothing."""
+@pytest.mark.parametrize("moment", ["2026-11-18 12:00-03", "2026-11-18 22:00-03", "2026-11-18 03:00-03"])
+def test_every_cron_function_has_its_dry_run(
+    db: Database, world: World, people: list[UUID], moment: str
+) -> None:
+    """Each of supabase.toml answers who would get what, at any hour, and changes nothing."""
+    BentClock(world, moment)
     for function in runs.cron_functions():
         answer = run(db, function.slug, dry_run=True)
         assert answer["dryRun"] is True, function.slug

@@ -13,7 +13,7 @@ from shared import scheduler
 from shared.db import Database
 from tests.contract.postgrest_server import SERVICE_KEY, postgrest_server
 from tests.database.agency_world import Agency
-from tests.database.world import Connect, World
+from tests.database.world import BentClock, Connect, World
 from tests.scripts.roleta import Roleta, Runs
 from tests.waiting import eventually
 
@@ -67,6 +67,17 @@ def test_dry_run_of_nobody_says_so(roleta: Roleta, world: World, people: list[UU
     said = roleta.well("run", "weekly-report", "--dry-run", "--only", str(world.profile()))
 
     assert said == "dry run: nobody is due\n"
+
+
+def test_dry_run_at_night_says_that_the_run_would_be_skipped(roleta: Roleta, world: World) -> None:
+    """Nobody being due and everybody asleep are two answers."""
+    BentClock(world, "2026-11-18 22:30-03")
+
+    said = roleta.well("run", "conversation-followup", "--dry-run")
+
+    assert said == (
+        "dry run: conversation-followup would be skipped now (quiet_hours), nobody would get anything\n"
+    )
 
 
 def test_dry_run_tells_also_of_what_would_not_go(roleta: Roleta, world: World) -> None:
