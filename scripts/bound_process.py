@@ -35,7 +35,8 @@ def _become(account: str) -> None:
     os.setuid(entry.pw_uid)
 
 
-def _bind_to_parent(parent: int, at_death: int) -> None:
+def bind_to_parent(parent: int, at_death: int) -> None:
+    """The kernel sends this process `at_death` when its parent's thread ends; it exits where that is gone."""
     if sys.platform == "linux":
         # After the change of account: the kernel clears the setting whenever credentials change.
         libc = ctypes.CDLL(None, use_errno=True)
@@ -49,7 +50,7 @@ def _main(arguments: list[str]) -> None:
     parent, at_death, account, *program = arguments
     if account:
         _become(account)
-    _bind_to_parent(int(parent), int(at_death))
+    bind_to_parent(int(parent), int(at_death))
     try:
         os.execv(program[0], program)  # noqa: S606 - no shell is wanted
     except OSError as problem:

@@ -4,12 +4,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import psycopg
 
@@ -24,12 +24,24 @@ READY_S = 30.0
 AS_SERVICE_ROLE = "?options=-c%20role%3Dservice_role"
 
 
+class Process(Protocol):
+    """What a fleet needs of a worker's process: subprocess.Popen has it."""
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class RunningWorker:
     """One life of one worker; its name is never used again."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
 
     def said(self) -> str:
@@ -151,11 +163,16 @@ class Fleet:
         self._lives += 1
         name = f"worker-{self._lives}"
         log = Path(self._folder.name, f"{name}.log")
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                bound_command(
-                    [sys.executable, "-P", "-m", "scripts.cli", "work", "--name", name], signal.SIGKILL
-                ),
+        log.touch()
+        worker = RunningWorker(name, self._begin(["work", "--name", name], log), log)
+        self.running.append(worker)
+        return worker
+
+    def _begin(self, words: Sequence[str], log: Path) -> Process:
+        """A process that runs `roleta` with these words, and dies with us."""
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                bound_command([sys.executable, "-P", "-m", "scripts.cli", *words], signal.SIGKILL),
                 cwd=ROOT,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -163,9 +180,6 @@ class Fleet:
                 stderr=output,
                 start_new_session=True,  # Ctrl-C is for whoever started them
             )
-        worker = RunningWorker(name, process, log)
-        self.running.append(worker)
-        return worker
 
     def _retire(self, worker: RunningWorker) -> None:
         self.running.remove(worker)

@@ -17,10 +17,11 @@ import psycopg
 import pytest
 
 from scripts.simulator.process import SimulatorProcess
-from scripts.soak.fleet import ROOT, Fleet
+from scripts.soak.fleet import ROOT
 from shared.db import Database
 from tests.crash import soak
 from tests.crash.crash_points import ENDED_THERE, POINTS
+from tests.crash.fleet import Fleet
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
