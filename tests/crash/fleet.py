@@ -36,14 +36,14 @@ class Forked:
 
     def poll(self) -> int | None:
         """Its exit code, negative for a signal; None while it lives."""
-        if self._code is None and select.select([self._life], [], [], 0)[0]:
+        if self._code is None and self._has_spoken(0):
             self._end()
         return self._code
 
     def wait(self, timeout: float | None = None) -> int:
         """The same, when it has ended; subprocess.TimeoutExpired where it takes longer."""
         if self._code is None:
-            if not select.select([self._life], [], [], timeout)[0]:
+            if not self._has_spoken(timeout):
                 raise subprocess.TimeoutExpired(list(self._words), timeout or 0)
             self._end()
         assert self._code is not None
@@ -57,6 +57,12 @@ class Forked:
     def kill(self) -> None:
         """kill -9."""
         self.send_signal(signal.SIGKILL)
+
+    def _has_spoken(self, timeout: float | None) -> bool:
+        # Not select(2), which knows no file number beyond 1023.
+        poll = select.poll()
+        poll.register(self._life, select.POLLIN)
+        return bool(poll.poll(None if timeout is None else timeout * 1000))
 
     def _end(self) -> None:
         self._code = self._number()
