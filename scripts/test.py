@@ -1,8 +1,8 @@
 """`python3 scripts/test.py [--quick] [pytest's arguments]`: the whole suite on disposable databases.
 
---quick leaves out the tests marked slow (90 s at most instead of 20 minutes); --tier commit runs only what
-shows a line of the scoreboard (tests/scoreboard.py) within 90 s, --tier landing within 10 minutes, --tier
-nightly within an hour, with the largest cases, which nothing else runs.
+Everything takes an hour on two cores. --quick leaves out the tests marked slow (three minutes); --tier commit
+runs only what shows a line of the scoreboard (tests/scoreboard.py) within 90 s, --tier landing within 10
+minutes, --tier nightly within an hour, with the largest cases, which nothing else runs.
 --random-order [--seed S] shuffles modules, and tests within them; --repeat N does it all N times, with the
 seeds S, S+1 ..., and ends with how many runs passed.
 Standard library only; makes `.venv` where needed, then becomes pytest, whose last line is the last line.

@@ -90,6 +90,10 @@ UNION ALL
     to_jsonb(f.*) AS evidence
    FROM audit.seats_miscounted f
 UNION ALL
+ SELECT 'sent_and_goes_again'::text AS finding,
+    to_jsonb(f.*) AS evidence
+   FROM audit.sent_and_goes_again f
+UNION ALL
  SELECT 'settled_but_held'::text AS finding,
     to_jsonb(f.*) AS evidence
    FROM audit.settled_but_held f
@@ -224,6 +228,18 @@ create view audit.seats_miscounted with (security_invoker=true) as
  HAVING (i.current_users <> count(p.id));
 -- seen by its owner only
 comment on view audit.seats_miscounted is 'I6: the counter is not the number of bound profiles.';
+
+create view audit.sent_and_goes_again with (security_invoker=true) as
+ SELECT o.id AS message_id,
+    o.dispatch_state,
+    e.attempt_id
+   FROM (messaging.evidence e
+     JOIN messaging.outbox o ON ((e.message_id = o.id)))
+  WHERE ((e.says = 'sent'::text) AND (o.dispatch_state = ANY (ARRAY['queued'::text, 'held'::text, 'leased'::text, 'unknown'::text])) AND (NOT (EXISTS ( SELECT
+           FROM messaging.evidence f
+          WHERE ((f.attempt_id = e.attempt_id) AND (f.source = 'receipt'::text) AND (f.says = 'not_sent'::text))))));
+-- seen by its owner only
+comment on view audit.sent_and_goes_again is 'I3: evidence says that an attempt was sent, and the message waits to go again, or counts as uncertain.';
 
 create view audit.settled_but_held with (security_invoker=true) as
  SELECT id AS message_id
@@ -5460,6 +5476,14 @@ begin
     from messaging.purged as p
     inner join messaging.attempts as a on p.attempt_id = a.id
     where p.instance_id = p_instance_id and p.return_token = p_token and a.outcome = 'unknown';
+    -- The queue was emptied: nothing that was seen waiting there waits any more. In the order in which sightings are noted.
+    delete from messaging.sightings as s
+    where s.id in (
+        select x.id from messaging.sightings as x
+        where x.instance_id = p_instance_id and x.is_waiting
+        order by x.provider_message_id
+        for update
+    );
     if p_found > 0 then
         insert into messaging.instance_history (instance_id, happened_at, changed_by, change)
         values (p_instance_id, v_now, p_by, format('purged the provider''s queue of %s messages', p_found));
@@ -7597,6 +7621,9 @@ begin
     if v_attempt.id is null then
         raise exception using errcode = 'WP002', message = 'there is no attempt with this id';
     end if;
+    -- It was seen waiting and does not wait any more; should the queue still hold it, it will be seen again.
+    delete from messaging.sightings as s
+    where s.instance_id = v_attempt.instance_id and s.provider_message_id = v_attempt.provider_message_id and s.is_waiting;
     perform messaging.note_evidence(v_attempt, 'provider_queue', 'not_sent', null, 'withdrawn from the provider''s queue');
 end
 $function$;
@@ -8519,7 +8546,8 @@ begin
     end if;
     if v_message.on_unknown = 'resend_once' and messaging.presumed(p_message_id) = 'not_sent'
         and v_message.expires_at > messaging.clock()
-        and not exists (select from messaging.decisions as d where d.message_id = p_message_id and d.decision = 'resend')
+        -- The attempts themselves say whether it went twice, whatever became of the decisions.
+        and (select count(*) from messaging.attempts as a where a.message_id = p_message_id and a.outcome in ('accepted', 'unknown')) < 2
     then
         perform messaging.decide_unknown(p_message_id, 'resend', 'reconcile', 'its rule: once, after recorded silence');
         return true;
@@ -8538,10 +8566,10 @@ CREATE OR REPLACE FUNCTION messaging.presumed(p_message_id bigint)
  SET search_path TO ''
 AS $function$
     select case
+        -- Whichever attempt it was: the person has it.
+        when messaging.sent_attempt(p_message_id) is not null then null
         when bool_or(e.says = 'sent') then null
-        -- What waited and was taken out of the queue since does not wait any more.
-        when max(e.id) filter (where e.says = 'waiting')
-            > coalesce(max(e.id) filter (where e.source = 'provider_queue' and e.says = 'not_sent'), 0) then null
+        when messaging.waits_at_provider(p_message_id) then null
         when bool_or(e.says = 'not_sent') then 'not_sent'
     end
     from messaging.evidence as e
@@ -8734,6 +8762,7 @@ declare
     v_outcome text := p_outcome;
     v_detail text := left(p_detail, 500);
     v_provider_message_id text;
+    v_sent_attempt bigint;
     -- What a provider asks for is believed for an hour: a number must not be closed for years by one header.
     v_retry_after_s numeric := least(greatest(p_retry_after_s, 0), 3600);
 begin
@@ -8817,7 +8846,16 @@ begin
     where a.id = p_attempt_id
     returning a.* into v_attempt;
 
-    if v_outcome = 'not_sent' then
+    -- While this one was under way it may have come to be known that an earlier one was sent.
+    if v_outcome <> 'accepted' and v_message.attempt_count > 1 then
+        v_sent_attempt := messaging.sent_attempt(v_message.id);
+    end if;
+    if v_sent_attempt is not null then
+        perform messaging.move(
+            v_attempt.message_id, 'accepted', v_attempt.worker,
+            format('attempt %s was sent, as came to be known meanwhile; this one ended as %s', v_sent_attempt, v_outcome)
+        );
+    elsif v_outcome = 'not_sent' then
         perform messaging.move(v_attempt.message_id, 'queued', v_attempt.worker, 'not sent: ' || coalesce(v_detail, 'no reason given'));
         if v_attempt.lane = 'reply' then
             -- A reply has no slot to wait for: it backs off by itself, within its short life.
@@ -9915,6 +9953,24 @@ $function$;
 -- executed by its owner only
 comment on function messaging.sent_at(bigint) is 'When a message was handed to the provider, however late its effect is written (a receipt, a retry). Now, where nobody has tried.';
 
+CREATE OR REPLACE FUNCTION messaging.sent_attempt(p_message_id bigint)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select min(e.attempt_id)
+    from messaging.evidence as e
+    where
+        e.message_id = p_message_id and e.says = 'sent'
+        -- What the provider reported as failed after it had taken it did not arrive.
+        and not exists (
+            select from messaging.evidence as f where f.attempt_id = e.attempt_id and f.source = 'receipt' and f.says = 'not_sent'
+        )
+$function$;
+-- executed by its owner only
+comment on function messaging.sent_attempt(bigint) is 'The first attempt at a message of which we could not tell, and evidence says since that it was sent; null where there is none.';
+
 CREATE OR REPLACE FUNCTION messaging.session_ending(p_session public.sessions)
  RETURNS text
  LANGUAGE sql
@@ -10327,6 +10383,7 @@ CREATE OR REPLACE FUNCTION messaging.settle_expired(p_instance_id uuid, p_now ti
 AS $function$
 declare
     v_message messaging.outbox;
+    v_sent_attempt bigint;
     v_settled integer := 0;
 begin
     for v_message in
@@ -10347,6 +10404,12 @@ begin
             perform messaging.move(
                 v_message.id, 'unknown', 'settle_expired', 'the worker began and never said how it ended'
             );
+            v_sent_attempt := case when v_message.attempt_count > 1 then messaging.sent_attempt(v_message.id) end;
+            if v_sent_attempt is not null then
+                perform messaging.move(
+                    v_message.id, 'accepted', 'settle_expired', format('attempt %s was sent, as came to be known meanwhile', v_sent_attempt)
+                );
+            end if;
         end if;
         v_settled := v_settled + 1;
     end loop;

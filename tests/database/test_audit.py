@@ -52,6 +52,13 @@ PLANTED: dict[str, list[str]] = {
         "insert into messaging.decisions (message_id, decision, decided_by, decided_at)"
         f" select {ANY.format('accepted')}, 'resend', 'reconcile', now() from generate_series(1, 2)",
     ],
+    "sent_and_goes_again": [
+        "insert into messaging.evidence (message_id, attempt_id, source, says, happened_at, seen_at, detail)"
+        " select o.id, a.id, 'receipt', 'sent', now(), now(), o.id::text from messaging.outbox as o"
+        " cross join (select max(id) as id from messaging.attempts where outcome is not null) as a"
+        f" where o.dispatch_state = '{state}'"
+        for state in ("unknown", "queued", "leased")
+    ],
     "unknown_untold": [
         "update messaging.outbox set changed_at = now() - interval '25 h' where dispatch_state = 'unknown'",
         "update messaging.outbox set changed_at = now() - interval '25 h' where dispatch_state = 'unknown';"

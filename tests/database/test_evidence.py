@@ -11,13 +11,14 @@ from tests.database.uncertain import (
     MINUTE_S,
     PERSON,
     SHORT_FORM,
+    attempt_of,
     delivery,
     evidence,
     gather,
     outgoing,
     uncertain,
 )
-from tests.database.world import BentClock, World
+from tests.database.world import HOUR_S, BentClock, World
 
 SEEN = ("outgoing_event", "sent")
 
@@ -311,3 +312,57 @@ def test_evidence_releases_what_was_held(world: World, bent_clock: BentClock) ->
     outgoing(world, number, "P1")
     gather(world, message)
     assert world.state(held) == "queued"
+
+
+ENDINGS = ["not_sent", "unknown", "rejected", "nothing said"]
+
+
+@pytest.mark.parametrize("proof", ["late answer", "receipt", "sighting"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_proof_of_the_first_attempt_counts_however_the_second_ends(
+    world: World, number: uuid.UUID, bent_clock: BentClock, ending: str, proof: str
+) -> None:
+    """It comes while the second is under way: the message is accepted then, with its effect, is uncertain for
+    nobody, and does not go a third time."""
+    message = uncertain(world, number, purpose="welcome", on_unknown="hold")
+    first = attempt_of(world, message)
+    if proof == "receipt":
+        world.rows("update messaging.attempts set provider_message_id = 'P1' where id = %s", first)
+    world.decide(message, "resend")
+    second = world.begun(message)
+    if proof == "late answer":
+        world.record(first, "accepted", p_provider_message_id="P1")
+    elif proof == "receipt":
+        world.receipt(number, "P1", "read")
+    else:
+        world.rows("update messaging.attempts set provider_message_id = 'P1' where id = %s", first)
+        outgoing(world, number, "P1")
+        gather(world, message)
+
+    if ending == "nothing said":
+        bent_clock.forward(HOUR_S)
+        world.claim()
+    else:
+        world.record(second, ending, p_detail="it ended so")
+
+    assert world.state(message) == "accepted"
+    assert world.value("select messaging.presumed(%s)", message) is None
+    bent_clock.forward(HOUR_S)
+    assert world.claim() == []
+    assert "attempt" in world.value("select reason from messaging.outbox where id = %s", message)
+
+
+def test_what_the_provider_reported_as_failed_is_no_proof(
+    world: World, number: uuid.UUID, bent_clock: BentClock
+) -> None:
+    """It had taken the first attempt and could not deliver it: the second that did not leave goes again."""
+    message = uncertain(world, number)
+    first = attempt_of(world, message)
+    world.decide(message, "resend")
+    second = world.begun(message)
+    world.record(first, "accepted", p_provider_message_id="P1")
+    world.receipt(number, "P1", "failed")
+
+    world.record(second, "not_sent", p_detail="no connection")
+
+    assert world.state(message) == "queued"

@@ -1,6 +1,7 @@
 """What providers answer when they are asked, silence while the channel is proven alive, and the rule that a
 message fixed when it was enqueued."""
 
+import json
 import uuid
 
 import pytest
@@ -11,6 +12,7 @@ from tests.database.uncertain import (
     PERSON,
     SHORT_FORM,
     asked,
+    attempt_of,
     delivery,
     evidence,
     gather,
@@ -290,6 +292,61 @@ def test_what_waits_in_the_queue_is_known_by_its_id_and_stays_unknown(
     )
     delivery(world, number, "P1")
     assert world.state(message) == "accepted"
+
+
+def purged(world: World, number: uuid.UUID, *provider_ids: str) -> None:
+    """The number goes down, and a worker empties its provider's queue."""
+    world.value("select messaging.set_instance_status(%s, 'disconnected', 'test')", number)
+    [row] = world.rows("select return_token from messaging.take_returns()")
+    entries = json.dumps([{"message_id": one, "phone": PERSON, "text": "Oi"} for one in provider_ids])
+    world.value("select messaging.note_queue(%s, %s, %s)", number, row["return_token"], entries)
+    finish = "select * from messaging.finish_return(%s, %s, %s)"
+    world.rows(finish, number, row["return_token"], len(provider_ids))
+
+
+@pytest.mark.parametrize("by", ["withdrawal", "purge"])
+def test_what_was_taken_out_of_the_queue_waits_there_no_more(
+    world: World, number: uuid.UUID, bent_clock: BentClock, by: str
+) -> None:
+    """Looking again at what we knew before does not put it back: it is not withdrawn over and over, and its
+    rule, or a person, may send it again. Should the provider still have it, it waits again."""
+    message = uncertain(world, number, on_unknown="resend_once")
+    asked(world, message, trace("P1"))
+    gather(world, message)
+    bent_clock.forward(1)
+    if by == "purge":
+        purged(world, number, "P1")
+    else:
+        world.value("select messaging.note_withdrawn(%s)", attempt_of(world, message))
+    bent_clock.forward(1)
+
+    assert gather(world, message) == "unknown"
+    assert not world.value("select messaging.waits_at_provider(%s)", message)
+    assert world.value("select messaging.presumed(%s)", message) == "not_sent"
+    bent_clock.forward(1)
+    asked(world, message, trace("P1"))
+    gather(world, message)
+    assert world.value("select messaging.waits_at_provider(%s)", message)
+    assert presume(world, message) == "unknown"
+    asked(world, message)
+    world.value("select messaging.note_withdrawn(%s)", attempt_of(world, message))
+    bent_clock.forward(1)
+    assert (gather(world, message), presume(world, message)) == ("unknown", "queued")
+
+
+@pytest.mark.audit_findings_expected
+def test_the_rule_to_send_again_goes_once_although_its_decision_is_lost(
+    world: World, number: uuid.UUID, bent_clock: BentClock
+) -> None:
+    """Two attempts that may have arrived are as many as there will be: they say so themselves."""
+    message = uncertain(world, number, on_unknown="resend_once")
+    quiet(world, number, bent_clock, message)
+    assert presume(world, message) == "queued"
+    world.record(world.begun(message), "unknown")
+    world.rows("delete from messaging.decisions where message_id = %s returning id", message)
+    quiet(world, number, bent_clock, message)
+
+    assert presume(world, message) == "unknown"
 
 
 def test_the_echo_of_what_waited_in_the_queue_confirms(world: World, number: uuid.UUID) -> None:
