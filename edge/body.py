@@ -16,6 +16,8 @@ from shared.errors import InvalidInput, RoletaError
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
+# Of a gzip body: whoever joins packed parts joins a few; each costs a copy of all that follows it.
+MAX_MEMBERS = 16
 _INT_LIMIT = 2**63
 # A string or a bracket. A string without its end matches up to the body's end, so that the scan stays linear.
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
@@ -134,8 +136,11 @@ def required_text(body: Mapping[str, Any], name: str, *, longest: int) -> str:
 
 
 def _gunzipped(data: bytes) -> bytes:
-    plain = bytearray()
+    plain, members = bytearray(), 0
     while data:
+        members += 1
+        if members > MAX_MEMBERS:
+            raise BodyRefused(400, f"the gzip body has too many members: at most {MAX_MEMBERS}")
         member = zlib.decompressobj(_GZIP)
         try:
             plain += member.decompress(data, MAX_BYTES + 1 - len(plain))

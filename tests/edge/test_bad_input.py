@@ -53,6 +53,8 @@ UNREADABLE: dict[str, tuple[bytes, dict[str, str], int]] = {
     "no gzip": (GOOD, GZIP, 400),
     "half a gzip": (gzip.compress(GOOD)[:-9], GZIP, 400),
     "gzip and more": (gzip.compress(GOOD) + b"more", GZIP, 400),
+    "17 gzip members": (gzip.compress(b" ") * 16 + gzip.compress(GOOD), GZIP, 400),
+    "a megabyte of empty gzip members": (gzip.compress(b"") * 52_000, GZIP, 400),
     "deflate": (zlib.compress(GOOD), {"content-encoding": "deflate"}, 415),
     "gzip twice": (gzip.compress(gzip.compress(GOOD)), {"content-encoding": "gzip, gzip"}, 415),
 }

@@ -5,13 +5,23 @@ import io
 import json
 import re
 import time
+import zlib
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.body import MAX_BYTES, BodyRefused, decoded, parse_lenient, parse_strict, raw_body, refuse_deep
+from edge.body import (
+    MAX_BYTES,
+    MAX_MEMBERS,
+    BodyRefused,
+    decoded,
+    parse_lenient,
+    parse_strict,
+    raw_body,
+    refuse_deep,
+)
 from shared.errors import InvalidInput
 
 JSON = st.recursive(
@@ -61,6 +71,29 @@ def test_gzip_comes_out_as_it_went_in(data: bytes, cut: int) -> None:
     """One member or two, with padding: the same bytes."""
     packed = gzip.compress(data[:cut]) + gzip.compress(data[cut:]) + b"\0" * 3
     assert decoded(packed, " GZip ") == data
+
+
+def test_gzip_of_more_members_than_anybody_sends_is_refused() -> None:
+    """Each member copies what follows it: sixteen are read, of a seventeenth nothing is, empty or not."""
+    assert decoded(gzip.compress(b"a") * 16 + b"\0", "gzip") == b"a" * 16
+    for member in (b"a", b""):
+        with pytest.raises(BodyRefused) as refused:
+            decoded(gzip.compress(member) * 17, "gzip")
+        assert refused.value.http_status == 400 and "gzip" in str(refused.value)
+
+
+def test_a_megabyte_of_empty_gzip_members_is_left_after_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 bytes are a member: 52,428 of them cost no more than the bound."""
+    begun, member, empty = [], zlib.decompressobj, gzip.compress(b"")
+
+    def counted(wbits: int) -> object:
+        begun.append(wbits)
+        return member(wbits)
+
+    monkeypatch.setattr(zlib, "decompressobj", counted)
+    with pytest.raises(BodyRefused):
+        decoded(empty * (MAX_BYTES // len(empty)), "gzip")
+    assert len(begun) == MAX_MEMBERS
 
 
 @pytest.mark.parametrize(
