@@ -97,7 +97,7 @@ def _end(call: Call, number: WebhookConnection, fact: ConnectionChange | Removed
         instance_id=number.instance_id,
         event_key=fact.event_key,
         kind="disconnected",
-        payload=redact_event(call.body),
+        payload=redact_event(call.body, (call.headers.get(HEADER),)),
     )
     if not accepted.is_new:
         return False
@@ -140,7 +140,7 @@ def _message(call: Call, number: WebhookConnection, event: Message) -> bool:
         instance_id=number.instance_id,
         event_key=event.event_key,
         kind=event.kind,
-        payload=redact_event(call.body),
+        payload=redact_event(call.body, (call.headers.get(HEADER),)),
         phone=address,
         lid=inbound.lid_of(event),
         text=event.text,

@@ -44,7 +44,7 @@ def handle(call: Call) -> Answer:
         event_key=event.event_key,
         # As "connected" it would resume a number that another phone was paired with (zapi contract 5.6).
         kind="other" if other_phone else event.kind,
-        payload=redact_event(call.body),
+        payload=redact_event(call.body, (call.webhook_token, call.headers.get("z-api-token"))),
         phone=phones.from_provider(event.phone) or event.phone,
         lid=inbound.lid_of(event),
         text=event.text,

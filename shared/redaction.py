@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 MASK = "[redacted]"
+# What is shorter is looked for nowhere: it would eat ordinary words.
+SHORTEST_SECRET = 6
 MAX_DEPTH = 64  # the gateway refuses deeper bodies before they get here (design.md 9)
 
 _CREDENTIAL_KEYS = frozenset(
@@ -30,6 +32,7 @@ _CREDENTIAL_KEYS = frozenset(
         "secret",
         "token",
         "webhooktoken",
+        "xroletawebhook",
         "zapitoken",
     }
 )
@@ -59,11 +62,15 @@ def mask_phones(text: str) -> str:
 
 def scrub(text: str, secrets: Iterable[str | None]) -> str:
     """`text` without any of `secrets`, plain or URL-encoded, and without a token in a Z-API path."""
+    return _TOKEN_IN_PATH.sub(rf"\g<1>{MASK}", _without(text, secrets))
+
+
+def _without(text: str, secrets: Iterable[str | None]) -> str:
     # Longest first: a secret that is part of another must not leave the other's rest standing.
     for secret in sorted({value for value in secrets if value}, key=len, reverse=True):
         for form in _forms(secret):
             text = text.replace(form, MASK)
-    return _TOKEN_IN_PATH.sub(rf"\g<1>{MASK}", text)
+    return text
 
 
 @lru_cache(maxsize=4096)
@@ -77,23 +84,26 @@ def clean_text(text: str) -> str:
     return _UNSTORABLE.sub("�", text)
 
 
-def redact_event(payload: Any) -> Any:
+def redact_event(payload: Any, secrets: Iterable[str | None] = ()) -> Any:
     """A copy of a webhook payload fit to be stored: credential-like keys, pairing codes and media dropped at
     every depth, texts cleaned, NaN and infinities (which jsonb refuses) made null. The rest stays as it came.
+
+    `secrets`: what proved the request, masked wherever the payload repeats it.
     """
-    return _redact(payload, MAX_DEPTH)
+    looked_for = [each for each in secrets if each and len(each) >= SHORTEST_SECRET]
+    return _redact(payload, looked_for, MAX_DEPTH)
 
 
-def _redact(value: Any, depth: int) -> Any:
+def _redact(value: Any, secrets: list[str], depth: int) -> Any:
     if depth < 0:
         return MASK
     if isinstance(value, str):
-        return clean_text(value)
+        return clean_text(_without(value, secrets))
     if isinstance(value, Mapping):
         kept = ((str(key), item) for key, item in value.items() if _is_storable(str(key)))
-        return {clean_text(key): _redact(item, depth - 1) for key, item in kept}
+        return {clean_text(_without(key, secrets)): _redact(item, secrets, depth - 1) for key, item in kept}
     if isinstance(value, list | tuple):
-        return [_redact(item, depth - 1) for item in value]
+        return [_redact(item, secrets, depth - 1) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -119,9 +129,8 @@ class Redactor:
             self.register(secret)
 
     def register(self, secret: str | None) -> None:
-        """From now on `secret` is masked. Fewer than 6 characters are ignored: they would eat ordinary
-        words."""
-        if secret and len(secret) >= 6:
+        """From now on `secret` is masked, unless it is shorter than SHORTEST_SECRET."""
+        if secret and len(secret) >= SHORTEST_SECRET:
             self._secrets.add(secret)
 
     def text(self, text: str) -> str:

@@ -202,6 +202,22 @@ def test_every_observed_event_is_taken_and_no_secret_is_kept(
         assert secret not in kept and secret not in logs.text
 
 
+def test_the_secret_of_the_request_is_not_kept_where_the_body_repeats_it(db: Database, line: Line) -> None:
+    """In a message, an end, or a list of headers, under whatever key."""
+    echo: dict[str, Any] = {
+        "headers": {"X-Roleta-Webhook": "another", "Forwarded": f"by {line.secret}"},
+        "webhook": [{"url": f"https://gateway.example/?secret={line.secret}"}],
+    }
+    assert line.status(*line.said("oi"), **echo) == "success"
+    assert line.status(*line.closed(), **echo) == "success"
+    rows = db.rows(EVENTS)
+    assert len(rows) == 2
+    for row in rows:
+        assert line.secret not in json.dumps(row["payload"])
+        assert row["payload"]["headers"] == {"Forwarded": "by [redacted]"}
+        assert row["payload"]["webhook"] == [{"url": "https://gateway.example/?secret=[redacted]"}]
+
+
 def test_authentic_nonsense_is_never_refused(line: Line) -> None:
     """After a 4xx the provider forgets a person's message; after a 5xx it repeats the nonsense."""
     source = random.Random(7)

@@ -253,6 +253,28 @@ def test_credentials_in_a_payload_are_not_stored(client: httpx.Client, db: Datab
     assert secret not in row["payload"] and "bom dia" not in row["payload"]
 
 
+def test_secrets_of_the_request_are_stored_nowhere_that_its_payload_repeats_them(
+    client: httpx.Client, db: Database, number: Number
+) -> None:
+    """The number's own address and token, whatever the key they come back under, plain or encoded; the rest
+    of the text stays."""
+    echo: dict[str, Any] = {
+        "receivedCallbackUrl": f"https://gateway.example{number.webhook}?x=1",
+        "nested": [{"address": f"see {number.webhook_token} and {number.zapi_token}."}],
+        number.webhook_token: {"headers": {"z-api-token": number.zapi_token, "Other": number.zapi_token}},
+    }
+    answer = client.post(
+        number.webhook, json=message(number, **echo), headers={"z-api-token": number.zapi_token}
+    )
+    assert answer.status_code == 200
+    [row] = db.rows("select payload, payload::text as all_of_it from messaging.inbound_events")
+    assert number.webhook_token not in row["all_of_it"] and number.zapi_token not in row["all_of_it"]
+    assert row["payload"]["receivedCallbackUrl"] == (
+        "https://gateway.example/functions/v1/webhook-zapi/[redacted]?x=1"
+    )
+    assert row["payload"]["nested"] == [{"address": "see [redacted] and [redacted]."}]
+
+
 @pytest.mark.parametrize(
     "raw",
     [

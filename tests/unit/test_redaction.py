@@ -129,6 +129,18 @@ def test_an_event_is_stored_without_pairing_codes_and_media() -> None:
     }
 
 
+def test_an_event_is_stored_without_the_secrets_of_its_request() -> None:
+    """In keys and texts at every depth, plain or URL-encoded; nothing, and what is too short to be a secret,
+    is looked for nowhere."""
+    event = {"url": "https://x/a%2Fb-secret?token=a/b-secret", "list": [{"a/b-secret": "oi, ana"}], "n": 1}
+    scrubbed = {"url": f"https://x/{MASK}?token={MASK}", "list": [{MASK: "oi, ana"}], "n": 1}
+
+    assert redact_event(event, ["a/b-secret"]) == scrubbed
+    assert redact_event(event, ["", None, "oi", "a", "a/b-secret"]) == scrubbed
+    assert redact_event(event, ["", None, "ana"]) == event
+    assert redact_event({"x-roleta-webhook": "S", "n": 1}) == {"n": 1}
+
+
 def test_a_deep_event_ends() -> None:
     """Nesting beyond the gateway's limit is cut, not followed for ever."""
     deep: list[Any] = []
