@@ -4,6 +4,7 @@ Whether a token is good says shared/identity.py. `supabase_auth` is imported whe
 second.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from uuid import UUID
 import httpx
 
 from shared import log, patience
-from shared.errors import RoletaError, SettingsError
+from shared.errors import RoletaError, SettingsError, TooMany
 from shared.jwks import AuthUnavailable
 from shared.settings import Settings
 
@@ -21,18 +22,29 @@ if TYPE_CHECKING:
     from supabase_auth import SyncGoTrueClient
 
 TIMEOUT_S = 10.0
+LIMITED_S = 60
+# Supabase makes 12 or 22 letters and digits, or longer ones of base64; what cannot be one of them is not
+# worth a question, of which a gateway has only so many.
+_REFRESH_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{8,512}")
 
 
 class WrongCredentials(RoletaError):
     """E-mail or password are wrong."""
 
 
-class TooManyTries(RoletaError):
+class TooManyTries(TooMany):
     """Too many tries: wait a minute."""
+
+    def __init__(self) -> None:
+        super().__init__("too many tries: wait a minute", retry_after_s=LIMITED_S)
 
 
 class SessionEnded(RoletaError):
     """This sign-in has ended: sign in again."""
+
+
+class TokenRefused(SessionEnded):
+    """This access token counts no more; its sign-in may go on."""
 
 
 # Who guesses e-mails must not learn which exist: every one of these says the same as a wrong password.
@@ -50,7 +62,6 @@ _REFUSALS: dict[type[RoletaError], tuple[str, ...]] = {
     SessionEnded: (
         "invalid_grant",
         "validation_failed",
-        "bad_jwt",
         "refresh_token_not_found",
         "refresh_token_already_used",
         "session_not_found",
@@ -97,14 +108,19 @@ class SignIn:
 
     def refresh(self, refresh_token: str) -> SignedIn:
         """The next tokens; the old refresh_token is used up. SessionEnded where it no longer counts."""
-        if not refresh_token or not _travels(refresh_token):
+        if _REFRESH_TOKEN.fullmatch(refresh_token) is None:
             raise SessionEnded
         return self._signed_in(SessionEnded, lambda client: client.refresh_session(refresh_token))
 
     def end(self, access_token: str) -> None:
-        """Ends this one sign-in: its refresh token counts no more. One that has ended already is fine."""
+        """Ends this one sign-in: its refresh token counts no more. One that has ended already is fine.
+
+        TokenRefused where the token is too old to end anything, or none at all.
+        """
         try:
             self._asked(SessionEnded, lambda client: client.admin.sign_out(access_token, "local"))
+        except TokenRefused:
+            raise
         except SessionEnded:
             return
 
@@ -169,6 +185,8 @@ def _refused(status: int, code: str, refusal: type[RoletaError]) -> RoletaError:
     """What a refusal of the service means here. Sources: Supabase's documentation, "Auth error codes"."""
     if status == 429 or code.startswith("over_"):
         return TooManyTries()
+    if code == "bad_jwt" and refusal is SessionEnded:
+        return TokenRefused()
     # Servers older than error codes say only 400.
     if code in _REFUSALS[refusal] or (status == 400 and not code):
         return refusal()

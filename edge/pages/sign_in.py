@@ -66,7 +66,8 @@ class SignOut(Page):
         """Forgets the tokens, here and at the auth service."""
         visit.form  # noqa: B018 - refuses a form that is not ours
         if visit.site.sessions is not None:
-            visit.site.sessions.end(visit.req, visit.resp)
+            person = visit.session.person
+            visit.site.sessions.end(visit.req, visit.resp, person.token if person else None)
         return Redirect("/sign-in")
 
 

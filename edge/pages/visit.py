@@ -9,7 +9,7 @@ from uuid import UUID
 import falcon
 
 from edge.errors import ErrorAnswers
-from edge.pages.forms import Form, form_token, read_form
+from edge.pages.forms import Form, FormRefused, form_token, read_form
 from edge.pages.rendering import Templates
 from edge.pages.session import Session, Sessions
 from shared.connections import Connections
@@ -80,7 +80,9 @@ class Visit:
 
     @property
     def person(self) -> Person:
-        """Who is signed in; SignInNeeded where nobody is."""
+        """Who is signed in; SignInNeeded where nobody is, TooManyTries where that cannot be told now."""
+        if self.session.trouble is not None:
+            raise self.session.trouble
         if self.session.person is None:
             raise SignInNeeded
         return self.session.person
@@ -110,8 +112,14 @@ class Visit:
 
     @property
     def form(self) -> Form:
-        """The form that was posted; FormRefused where it is not one of ours."""
-        return read_form(self.req, self.form_token)
+        """The form that was posted; FormRefused where it is not one of ours, TooManyTries where whose it is
+        cannot be told now."""
+        try:
+            return read_form(self.req, self.form_token)
+        except FormRefused:
+            if self.session.trouble is not None:
+                raise self.session.trouble from None
+            raise
 
     @property
     def form_token(self) -> str:

@@ -1,14 +1,61 @@
 """Who gets to the pages: signing in, staying signed in, signing out."""
 
+import time
+from collections.abc import Mapping
+
 import httpx
+import jwt
 import pytest
 
+from edge.pages import session
 from edge.pages.sign_in import own_path
+from scripts.local_accounts import Accounts, Refused
 from shared.db import Database
 from shared.settings import Settings
+from shared.sign_in import SignIn
 from tests.edge.gateway import NO_AUTHORITIES, serving
 from tests.pages.office import PASSWORD, Office
 from tests.pages.visitor import Visitor
+
+
+def came_with(office: Office, path: str, cookies: Mapping[str, str]) -> httpx.Response:
+    """What a browser with these very cookies is answered."""
+    sent = "; ".join(f"roleta_{name}={value}" for name, value in cookies.items())
+    return httpx.get(f"{office.address}{path}", headers={"Cookie": sent}, verify=NO_AUTHORITIES)
+
+
+def sessions_at(accounts: Accounts) -> int:
+    """How many sign-ins go on at the auth service."""
+    return len(accounts._sessions)
+
+
+def aged(accounts: Accounts, access: str) -> str:
+    """The same access token, five seconds after its end."""
+    claims = jwt.decode(access, options={"verify_signature": False}) | {"exp": int(time.time()) - 5}
+    return jwt.encode(claims, accounts._key, algorithm="ES256", headers={"kid": accounts._key_id})
+
+
+def limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the auth service renews nothing: it was asked too often."""
+
+    def refuse(_accounts: Accounts, _token: str) -> None:
+        raise Refused(429, "over_request_rate_limit", "Request rate limit reached")
+
+    monkeypatch.setattr(Accounts, "refresh", refuse)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The refresh tokens that the auth service is asked about, as they come."""
+    tokens: list[str] = []
+    refresh = Accounts.refresh
+
+    def counted(accounts: Accounts, token: str) -> object:
+        tokens.append(token)
+        return refresh(accounts, token)
+
+    monkeypatch.setattr(Accounts, "refresh", counted)
+    return tokens
 
 
 def test_signing_in_leads_to_the_agency(visitor: Visitor) -> None:
@@ -145,6 +192,157 @@ def test_signing_out_ends_it(office: Office, visitor: Visitor) -> None:
     assert visitor.get("/agency").status_code == 303
     visitor.http.cookies.set("roleta_refresh", refresh, domain="127.0.0.1", path="/")
     assert visitor.get("/agency").status_code == 303
+
+
+@pytest.mark.parametrize("access", ["expired", None])
+def test_signing_out_ends_a_session_whose_access_token_is_old_or_gone(
+    office: Office, visitor: Visitor, access: str | None
+) -> None:
+    """The session that the request renewed is ended: nothing of it is left at the auth service, neither a
+    copy of the refresh token nor another tab's poll with the old cookies leads in again."""
+    token, cookies = visitor.token("/agency"), visitor.http.cookies
+    old = {"access": access or "", "refresh": cookies["roleta_refresh"], "form": cookies["roleta_form"]}
+    cookies.delete("roleta_access")
+    if access is not None:
+        cookies.set("roleta_access", access, domain="127.0.0.1", path="/")
+
+    assert visitor.http.post("/sign-out", data={"csrf": token}).headers["location"] == "/sign-in"
+
+    assert sessions_at(office.auth.accounts) == 0
+    assert came_with(office, "/agency/status.json", old).status_code == 401
+    copied = came_with(office, "/agency", {"refresh": old["refresh"]})
+    assert (copied.status_code, copied.headers["location"]) == (303, "/sign-in?next=/agency")
+
+
+def test_signing_out_ends_a_session_that_is_old_by_the_service_s_clock_alone(
+    office: Office, visitor: Visitor
+) -> None:
+    """A token that we still take and the auth service does not is renewed to end its session."""
+    token, access = visitor.token("/agency"), visitor.http.cookies["roleta_access"]
+    old = aged(office.auth.accounts, access)
+    visitor.http.cookies.set("roleta_access", old, domain="127.0.0.1", path="/")
+
+    assert visitor.http.post("/sign-out", data={"csrf": token}).status_code == 303
+    assert sessions_at(office.auth.accounts) == 0
+
+
+def test_another_tab_s_tokens_end_with_the_session(office: Office, visitor: Visitor) -> None:
+    """What a poll renewed a moment before the sign-out is given to no later poll."""
+    refresh = visitor.http.cookies["roleta_refresh"]
+    visitor.http.cookies.set("roleta_access", "expired", domain="127.0.0.1", path="/")
+    assert visitor.get("/agency").status_code == 200
+
+    visitor.post("/sign-out", on="/agency")
+
+    assert came_with(office, "/agency/status.json", {"refresh": refresh}).status_code == 401
+
+
+def test_a_tab_that_polls_while_the_session_ends_renews_nothing(
+    office: Office, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session still lasts at the auth service then, and its refresh token would be forgiven."""
+    refresh, end, polls = visitor.http.cookies["roleta_refresh"], SignIn.end, []
+
+    def polled(sign_in: SignIn, access_token: str) -> None:
+        polls.append(came_with(office, "/agency/status.json", {"refresh": refresh}).status_code)
+        end(sign_in, access_token)
+
+    monkeypatch.setattr(SignIn, "end", polled)
+    visitor.post("/sign-out", on="/agency")
+    assert polls == [401]
+
+
+def test_a_sign_out_that_is_not_ours_ends_nothing__refused(office: Office, visitor: Visitor) -> None:
+    """Without an access token too the form must be this session's: a stranger's is refused."""
+    with httpx.Client(base_url=office.address, verify=NO_AUTHORITIES) as http:
+        foreign = Visitor(http).token("/sign-in")
+    visitor.http.cookies.delete("roleta_access")
+
+    assert visitor.http.post("/sign-out", data={"csrf": foreign}).status_code == 403
+    assert sessions_at(office.auth.accounts) == 1
+    assert visitor.get("/agency").status_code == 200
+
+
+def test_signing_out_lets_the_cookies_expire(visitor: Visitor) -> None:
+    """Also where the same answer would have brought new ones: no empty cookie stays for a month."""
+    token = visitor.token("/agency")
+    visitor.http.cookies.set("roleta_access", "expired", domain="127.0.0.1", path="/")
+
+    gone = visitor.http.post("/sign-out", data={"csrf": token}).headers.get_list("set-cookie")
+    for name in ("roleta_access", "roleta_refresh"):
+        [cookie] = [each for each in gone if each.startswith(f"{name}=")]
+        assert cookie.startswith(f'{name}="";') and "Max-Age=-1" in cookie.split("; ")
+    assert not {"roleta_access", "roleta_refresh"} & set(visitor.http.cookies)
+
+
+def test_a_limit_at_the_auth_service_is_said_and_loses_no_session(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """429 in Portuguese, as a page, to a form and to our script, each with Retry-After; the sign-in is there
+    all the same; afterwards the session goes on."""
+    token = visitor.token("/agency")
+    visitor.http.cookies.set("roleta_access", "expired", domain="127.0.0.1", path="/")
+    kept = dict(visitor.http.cookies)
+    with monkeypatch.context() as patch:
+        limited(patch)
+        page, poll = visitor.get("/agency"), visitor.get("/agency/status.json")
+        posted = visitor.http.post("/sign-out", data={"csrf": token})
+        form = visitor.get("/sign-in")
+
+    for answer in (page, poll, posted):
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+        assert "Espere um minuto" in answer.text
+    assert poll.json()["error"].startswith("Muitas tentativas")
+    assert (form.status_code, 'name="password"' in form.text) == (200, True)
+    assert dict(visitor.http.cookies) == kept
+    assert visitor.get("/agency").status_code == 200
+
+
+def test_one_can_sign_in_while_nothing_is_renewed(
+    office: Office, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever does not want to wait uses the password."""
+    visitor.http.cookies.set("roleta_access", "expired", domain="127.0.0.1", path="/")
+    limited(monkeypatch)
+    visitor.sign_in(office.manager)
+    assert visitor.get("/agency").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "invented",
+    ["bogus", "a" * 513, "eight {}", "words with blanks", "a%40example.com"],
+    ids=["short", "long", "braces", "blanks", "percent"],
+)
+def test_what_can_be_no_refresh_token_is_not_asked_about__refused(
+    office: Office, asked: list[str], invented: str
+) -> None:
+    """Too short, too long, or of other characters: the auth service's limit is for tokens."""
+    assert came_with(office, "/agency", {"refresh": invented}).status_code == 303
+    assert asked == []
+
+
+def test_a_refused_token_is_not_asked_about_again_at_once(
+    office: Office, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cookie that somebody made up costs one question in ten seconds, not one for each request."""
+    moment = [1000.0]
+    monkeypatch.setattr("shared.clock.monotonic", lambda: moment[0])
+    for _ in range(5):
+        assert came_with(office, "/agency", {"refresh": "invented-token"}).status_code == 303
+    assert asked == ["invented-token"]
+    moment[0] += session.REFUSED_S
+    assert came_with(office, "/agency", {"refresh": "invented-token"}).status_code == 303
+    assert len(asked) == 2
+
+
+def test_refused_tokens_are_remembered_within_a_bound(
+    office: Office, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the bound the oldest is forgotten: no crowd of inventions fills the memory."""
+    monkeypatch.setattr(session, "MOST_REFUSED", 3)
+    for which in (0, 1, 2, 3, 3, 2, 1, 0):
+        came_with(office, "/agency", {"refresh": f"invented-{which}"})
+    assert [each[-1] for each in asked] == ["0", "1", "2", "3", "0"]
 
 
 def test_who_is_no_manager_is_told_so__refused(office: Office, stranger: Visitor) -> None:

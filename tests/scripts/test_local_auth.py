@@ -13,7 +13,7 @@ from scripts.local_auth import LARGEST_BODY, LocalAuth
 from shared.identity import Verifier
 from shared.jwks import AuthUnavailable
 from shared.settings import Settings
-from shared.sign_in import SessionEnded, SignIn, TooManyTries, WrongCredentials
+from shared.sign_in import SessionEnded, SignIn, TokenRefused, TooManyTries, WrongCredentials
 from shared.webhook_auth import Unauthorized
 
 SERVICE_KEY = "service-key-of-the-test"
@@ -141,7 +141,7 @@ def test_a_refresh_token_that_comes_again_later_ends_the_sign_in() -> None:
         assert (refused.value.http_status, refused.value.code) == (400, code)
 
 
-@pytest.mark.parametrize("token", ["", "invented", "\ud800"])
+@pytest.mark.parametrize("token", ["", "invented", "\ud800", "a b c d e"])
 def test_a_refresh_token_that_never_was__session_ended(sign_in: SignIn, token: str) -> None:
     """Whoever holds it signs in again."""
     with pytest.raises(SessionEnded):
@@ -156,7 +156,12 @@ def test_signing_out_ends_this_sign_in_alone(auth: LocalAuth, sign_in: SignIn) -
         sign_in.refresh(here.refresh_token)
     assert sign_in.refresh(there.refresh_token)
     sign_in.end(here.access_token)
-    sign_in.end("no token")
+
+
+def test_a_token_that_ends_nothing_is_told_from_a_session_that_has_ended(sign_in: SignIn) -> None:
+    """Whoever signs out with it must not believe that the sign-in has ended."""
+    with pytest.raises(TokenRefused):
+        sign_in.end("no token")
 
 
 def test_the_service_shows_whose_token_it_is(auth: LocalAuth, sign_in: SignIn) -> None:
