@@ -151,13 +151,14 @@ class Providers:
         *,
         zapi_base_url: str,
         max_connections: int,
+        ring: KeyRing,
         evolution_url: str | None = None,
         evolution_key: str | None = None,
-        ring: KeyRing | None = None,
     ) -> None:
-        """`ring` opens the credentials that are sealed; None opens only plain ones."""
+        """`ring` opens the credentials that are sealed. It has no default: whoever forgets it would find
+        every number unusable, and say that its operator had lost a key."""
         self._zapi_base_url = zapi_base_url
-        self._ring = ring or KeyRing()
+        self._ring = ring
         self._evolution_url, self._evolution_key = evolution_url, evolution_key
         self._http = open_http(max_connections=max_connections)
 

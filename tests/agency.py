@@ -20,6 +20,7 @@ from edge.app import SERVER_OPTIONS, create_app
 from scripts.simulator.evolution.process import EvolutionSimulator
 from scripts.simulator.process import SimulatorError
 from shared.connections import Connections
+from shared.credentials import KeyRing
 from shared.db import AsPerson, Calls, Database
 from shared.dispatcher import Providers
 from shared.health import HealthDuty
@@ -149,6 +150,7 @@ def providers_of(settings: Settings) -> Iterator[Providers]:
     providers = Providers(
         zapi_base_url="http://127.0.0.1:1",
         max_connections=8,
+        ring=KeyRing(),
         evolution_url=settings.evolution_url,
         evolution_key=settings.evolution_key,
     )

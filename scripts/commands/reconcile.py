@@ -5,6 +5,7 @@ import click
 from scripts.commands.surroundings import Surroundings, json_option, pass_surroundings, say, say_json
 from scripts.commands.tables import console, moment, table
 from shared import log
+from shared.db import Row
 from shared.dispatcher import Providers
 from shared.reconcile import Findings, Reconciler
 
@@ -18,7 +19,8 @@ def reconcile(around: Surroundings, as_json: bool) -> None:
     """Ask providers about every message of which we cannot tell whether it was sent, and obey its rule.
 
     Run it again at will: what has been found stands, and nothing is sent by it but what its rule
-    (resend_once) says. What stays uncertain waits for a person.
+    (resend_once) says. What stays uncertain waits for a person. Exit code 1 where a number's provider could
+    not be asked, which is said.
     """
     settings = around.settings
     # What there is to say stands in its answer.
@@ -27,6 +29,7 @@ def reconcile(around: Surroundings, as_json: bool) -> None:
         providers = Providers(
             zapi_base_url=settings.zapi_base_url,
             max_connections=4,
+            ring=around.ring,
             evolution_url=settings.evolution_url,
             evolution_key=settings.evolution_key,
         )
@@ -39,7 +42,13 @@ def reconcile(around: Surroundings, as_json: bool) -> None:
         unknown = db.call("messaging.unknown_messages", p_limit=100)
     if as_json:
         say_json({**found.to_json(), "unknown": unknown})
-        return
+    else:
+        _print(found, unknown)
+    if found.not_asked:
+        raise click.exceptions.Exit(1)
+
+
+def _print(found: Findings, unknown: list[Row]) -> None:
     for line in sentences(found):
         say(line)
     if unknown:

@@ -29,6 +29,7 @@ from scripts.soak.judge import Verdict, judge
 from scripts.soak.surroundings import bytecode_in
 from scripts.soak.waiting import eventually
 from shared import log, webhook_auth
+from shared.credentials import KeyRing
 from shared.db import Database
 from shared.dispatcher import Providers
 from shared.reconcile import Reconciler
@@ -235,7 +236,7 @@ class Soak:
         for worker in workers:
             self._fleet.wait_for_end(worker, STOP_LIMIT_S)
         self._display.say("looking for evidence on what is uncertain")
-        providers = Providers(zapi_base_url=self._simulator.base_url, max_connections=8)
+        providers = Providers(zapi_base_url=self._simulator.base_url, max_connections=8, ring=KeyRing())
         try:
             with Database(self._server.url + AS_SERVICE_ROLE) as db:
                 Reconciler(db, providers, log.get()).run_once(everything=True)

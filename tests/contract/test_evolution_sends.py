@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from shared import clock
+from shared.credentials import KeyRing
 from shared.dispatcher import Providers
 from shared.providers.base import Content, Outcome
 from shared.providers.transport import open_http
@@ -130,6 +131,7 @@ def test_the_dispatcher_makes_this_client_for_its_rows(script: Script) -> None:
     providers = Providers(
         zapi_base_url="http://127.0.0.1:9",
         max_connections=2,
+        ring=KeyRing(),
         evolution_url=server.base_url,
         evolution_key=API_KEY,
     )
@@ -159,7 +161,7 @@ def test_a_number_without_its_server__refused(
     settings: dict[str, Any], row: dict[str, Any], named: str
 ) -> None:
     """Without its settings a number's credentials are unusable: the error names the variable to set."""
-    providers = Providers(zapi_base_url="http://127.0.0.1:9", max_connections=2, **settings)
+    providers = Providers(zapi_base_url="http://127.0.0.1:9", max_connections=2, ring=KeyRing(), **settings)
     with pytest.raises(ValueError, match=named):
         providers(_row(**row))
     providers.close()

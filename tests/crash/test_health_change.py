@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from scripts.simulator.process import SimulatorProcess
+from shared.credentials import KeyRing
 from shared.db import Database
 from shared.dispatcher import Providers
 from shared.health import HealthDuty
@@ -129,7 +130,7 @@ def test_the_health_poll_finds_a_lost_number_and_brings_it_back(
 
 def _ask_health(db: Database, simulator: SimulatorProcess) -> int:
     """One round of the poll over all numbers; how many were asked."""
-    providers = Providers(zapi_base_url=simulator.base_url, max_connections=8)
+    providers = Providers(zapi_base_url=simulator.base_url, max_connections=8, ring=KeyRing())
     try:
         return HealthDuty(db, providers, every_s=0).run_once()
     finally:

@@ -13,6 +13,7 @@ import pytest
 
 from scripts.simulator.process import SimulatorProcess
 from shared import clock
+from shared.credentials import KeyRing
 from shared.db import Database
 from shared.dispatcher import Dispatcher, Providers
 from shared.health import HealthDuty
@@ -93,7 +94,7 @@ def scene(database_url: str, db: Database, tmp_path: Path) -> Iterator[Scene]:
         bent = BentClock(world)
         [number] = soak.add_numbers(database_url, simulator, gaps_s=(25, 45), send_timeout_s=5)
         world.value("select messaging.set_gaps(%s, 25, 45, 'test', 5, 120)", number)
-        providers = Providers(zapi_base_url=simulator.base_url, max_connections=8)
+        providers = Providers(zapi_base_url=simulator.base_url, max_connections=8, ring=KeyRing())
         scene = Scene(simulator, world, bent, db, providers, number)
         # Z-API's default (zapi contract 3): it accepts for a phone that is gone, and keeps.
         simulator.control("disconnect", instance_id=simulator.instances()[0]["id"], explicit=True)

@@ -8,6 +8,7 @@ import pytest
 
 from scripts.simulator.process import SimulatorProcess
 from shared import log
+from shared.credentials import KeyRing
 from shared.db import Database
 from shared.dispatcher import Providers
 from shared.reconcile import Reconciler
@@ -49,7 +50,7 @@ def test_evidence_settles_unknowns_and_never_says_unsent_of_what_was_sent(
     was sent and told of is confirmed; under hold nothing of it is called unsent; resend_once doubles only
     what nothing told of."""
     after = Aftermath(world, db, simulator, bent_clock)
-    providers = Providers(zapi_base_url=simulator.base_url, max_connections=24)
+    providers = Providers(zapi_base_url=simulator.base_url, max_connections=24, ring=KeyRing())
     reconciler = Reconciler(db, providers, log.get())
     after.send(messages, providers)
     # What was accepted after a resend tells of nothing that is uncertain.

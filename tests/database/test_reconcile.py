@@ -13,6 +13,7 @@ import structlog
 from scripts.simulator.evolution.process import EvolutionSimulator
 from scripts.simulator.process import SimulatorProcess
 from shared import clock, log
+from shared.credentials import KeyRing
 from shared.db import Database
 from shared.dispatcher import Providers
 from shared.providers.base import Content, Outcome
@@ -68,7 +69,7 @@ def said() -> Iterator[Said]:
 @pytest.fixture
 def providers(zapi: SimulatorProcess) -> Iterator[Providers]:
     """The clients that a worker has."""
-    made = Providers(zapi_base_url=zapi.base_url, max_connections=4)
+    made = Providers(zapi_base_url=zapi.base_url, max_connections=4, ring=KeyRing())
     yield made
     made.close()
 
@@ -127,6 +128,7 @@ def test_what_evolution_stored_as_sent_confirms(
         providers = Providers(
             zapi_base_url="http://127.0.0.1:9",
             max_connections=4,
+            ring=KeyRing(),
             evolution_url=evolution.base_url,
             evolution_key=GLOBAL_KEY,
         )
@@ -148,7 +150,7 @@ def test_a_provider_that_cannot_be_asked_is_noted_and_proves_nothing(
     bent_clock.forward(1)
     heard(world, number)
     bent_clock.forward(HOUR_S)
-    providers = Providers(zapi_base_url="http://127.0.0.1:9", max_connections=1)
+    providers = Providers(zapi_base_url="http://127.0.0.1:9", max_connections=1, ring=KeyRing())
     found = Reconciler(db, providers, log.get()).run_once(everything=True)
     providers.close()
     assert list(found.not_asked) == [world.instance(number)["name"]]

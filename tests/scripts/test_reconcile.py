@@ -8,6 +8,7 @@ import pytest
 from scripts.simulator.process import SimulatorProcess
 from shared import outbox
 from shared.db import Database
+from tests.keys import entry
 from tests.scripts.roleta import Roleta
 
 
@@ -53,6 +54,27 @@ def test_it_asks_shows_and_may_be_run_again(
 
 def test_a_provider_that_is_away_is_named(roleta: Roleta, uncertain: int) -> None:
     """Said in a sentence, without a secret; nothing is concluded."""
-    shown = roleta.well("reconcile", ROLETA_ZAPI_BASE_URL="http://127.0.0.1:9")
+    shown = roleta("reconcile", ROLETA_ZAPI_BASE_URL="http://127.0.0.1:9").stdout
     assert "Aura #1 was not asked: unreachable" in shown
     assert "token" not in shown.lower()
+
+
+def test_a_provider_that_could_not_be_asked_is_a_failure(roleta: Roleta, uncertain: int) -> None:
+    """Exit code 1, in both forms, so that a script sees it; none where everybody was asked, or nobody had to
+    be."""
+    away = {"ROLETA_ZAPI_BASE_URL": "http://127.0.0.1:9"}
+    assert roleta("reconcile", **away).exit_code == 1
+    told = roleta("reconcile", "--json", **away)
+    assert (told.exit_code, list(json.loads(told.stdout)["not_asked"])) == (1, ["Aura #1"])
+
+
+def test_a_number_whose_credentials_are_sealed_is_asked(
+    roleta: Roleta, simulator: SimulatorProcess, uncertain: int
+) -> None:
+    """The keys open what they sealed, as they do for the workers; without the key that is the reason."""
+    roleta.well("encrypt-credentials", "--yes")
+    address = {"ROLETA_ZAPI_BASE_URL": simulator.base_url}
+    assert "not asked" not in roleta.well("reconcile", **address)
+    assert "provider_queue" in roleta.well("reconcile", **address)
+    without = roleta("reconcile", **address, ROLETA_CREDENTIALS_KEYS=entry("another"))
+    assert without.exit_code == 1 and "which ROLETA_CREDENTIALS_KEYS does not have" in without.stdout

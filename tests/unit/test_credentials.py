@@ -175,7 +175,7 @@ def test_a_client_is_made_of_opened_credentials() -> None:
     providers = Providers(zapi_base_url="http://127.0.0.1:9", max_connections=1, ring=RING)
     assert providers(row).state().connected is None
     providers.close()
-    without = Providers(zapi_base_url="http://127.0.0.1:9", max_connections=1)
+    without = Providers(zapi_base_url="http://127.0.0.1:9", max_connections=1, ring=KeyRing())
     with pytest.raises(ValueError, match="key of-the-tests, which ROLETA_CREDENTIALS_KEYS does not have"):
         without(row)
     without.close()
