@@ -9,7 +9,7 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 from shared.credentials import OF_INSTANCE, CredentialsUnusable, KeyRing, of_instance
-from shared.db import Database, Row
+from shared.db import Calls, Database, Row
 from shared.errors import Conflict, NotFound
 
 InstanceStatus = Literal["active", "paused", "banned", "disconnected"]
@@ -282,13 +282,24 @@ def webhook_token_hash(db: Database, instance_id: UUID) -> bytes | None:
     return bytes(rows[0]["webhook_token_hash"]) if rows and rows[0]["webhook_token_hash"] else None
 
 
-def set_webhook_token(db: Database, instance_id: UUID, token_hash: bytes, *, by: str) -> None:
-    """Rotates the secret in the webhook address; the one before stays valid until the next rotation."""
-    db.call("messaging.set_webhook_token", p_instance_id=instance_id, p_token_hash=token_hash, p_by=by)
+def begin_webhook_rotation(db: Calls, instance_id: UUID, token_hash: bytes, *, by: str) -> None:
+    """This secret is accepted from now on. Before the provider hears of it: so no event comes with a secret
+    that we refuse, wherever this is killed and whatever the provider answers."""
+    db.call("messaging.begin_webhook_rotation", p_instance_id=instance_id, p_token_hash=token_hash, p_by=by)
+
+
+def end_webhook_rotation(db: Calls, instance_id: UUID, token_hash: bytes, *, by: str) -> bool:
+    """The provider said that it uses this secret: it is the present one. False where another rotation ended
+    meanwhile, so that nobody knows which one the provider took last; all are accepted then."""
+    ended = db.call_one(
+        "messaging.end_webhook_rotation", p_instance_id=instance_id, p_token_hash=token_hash, p_by=by
+    )
+    return bool(ended["end_webhook_rotation"])
 
 
 def revoke_previous_webhook(db: Database, instance_id: UUID, *, by: str) -> bool:
-    """From now on the secret before the last rotation is refused; False where there was none."""
+    """From now on all secrets but the present one are refused; False where there was none. Conflict while the
+    provider has not confirmed the last rotation: it may be using any of them."""
     found = db.call_one("messaging.revoke_previous_webhook_token", p_instance_id=instance_id, p_by=by)
     return bool(found["revoke_previous_webhook_token"])
 

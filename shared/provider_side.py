@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 
-from shared import log, patience, webhook_auth
+from shared import instances, log, patience, webhook_auth
 from shared.db import Calls
 from shared.errors import SettingsError
 from shared.providers.base import ChannelState, ErrorKind, ProviderError
@@ -191,15 +191,12 @@ class ProviderSide:
         self._client(name).set_webhook(self.webhook_url, token)
 
     def _listen(self, instance_id: UUID, client: EvolutionClient) -> None:
-        # Ours first: the one before stays live, so no event falls between the two.
         token = webhook_auth.new_token()
-        self._db.call(
-            "messaging.set_webhook_token",
-            p_instance_id=instance_id,
-            p_token_hash=webhook_auth.hash_token(token),
-            p_by="connect",
-        )
+        token_hash = webhook_auth.hash_token(token)
+        # Ours first: what the provider uses now stays live too, so no event falls between the two.
+        instances.begin_webhook_rotation(self._db, instance_id, token_hash, by="connect")
         client.set_webhook(self.webhook_url, token)
+        instances.end_webhook_rotation(self._db, instance_id, token_hash, by="connect")
 
     def _listen_still(self, instance_id: UUID, client: EvolutionClient) -> None:
         """As _listen, unless that is how it is; a number that is open stays open whatever becomes of this."""

@@ -67,7 +67,8 @@ def add(around: Surroundings, *, name: str, seats: int, force: bool, by: str) ->
 @click.option(
     "--revoke-previous",
     is_flag=True,
-    help="Set no new one: end at once what the secret before the last rotation is still good for.",
+    help="Set no new one: end at once what all secrets but the present one are still good for. Refused while "
+    "the provider has not confirmed the last one.",
 )
 @by_option
 @pass_surroundings
@@ -75,6 +76,7 @@ def rotate_webhook(around: Surroundings, *, number: str, revoke_previous: bool, 
     """Give NUMBER's webhook a new secret, here and at its provider.
 
     The one before stays valid until the next rotation, for what is under way, or until --revoke-previous.
+    While the provider has not confirmed a new one (exit code 1), every one that it may be using is valid.
     """
     with around.database(name="roleta instance rotate-webhook") as db:
         found = instances.find(db, number)
@@ -100,8 +102,14 @@ def _rotate(around: Surroundings, db: Database, found: instances.Instance, by: s
 
 
 def _revoke_previous(db: Database, found: instances.Instance, by: str) -> None:
-    if instances.revoke_previous_webhook(db, found.instance_id, by=by):
-        say(f"{found.name} takes its present webhook secret alone; the one before is refused")
+    try:
+        was_live = instances.revoke_previous_webhook(db, found.instance_id, by=by)
+    except Conflict as problem:
+        raise Conflict(
+            f"{problem}: run `roleta instance rotate-webhook` until it succeeds, then --revoke-previous"
+        ) from None
+    if was_live:
+        say(f"{found.name} takes its present webhook secret alone; every one before is refused")
     else:
         say(f"{found.name} has no webhook secret but its present one")
 

@@ -71,7 +71,7 @@ def rotate_webhook(
     db: Database, client: ZApiClient, instance_id: UUID, public_url: str | None, *, by: str, say: Say
 ) -> bool:
     """A new secret in the webhook address, here and at Z-API. False where it was not set there, with the
-    reason said; then the address before is still the one that counts."""
+    reason said; then what the provider uses is accepted, be it the address before or the new one."""
     if public_url is None:
         say(NO_PUBLIC_URL)
         return False
@@ -104,15 +104,22 @@ def rotate_evolution_webhook(
 
 
 def _rotated(db: Database, instance_id: UUID, tell: Callable[[str], None], *, by: str, say: Say) -> bool:
-    before = instances.webhook_token_hash(db, instance_id)
     token = webhook_auth.new_token()
-    # Known here before it is used there, so that no event comes with a secret that we refuse.
-    instances.set_webhook_token(db, instance_id, webhook_auth.hash_token(token), by=by)
+    token_hash = webhook_auth.hash_token(token)
+    instances.begin_webhook_rotation(db, instance_id, token_hash, by=by)
     try:
         tell(token)
     except ProviderError as problem:
-        if before is not None:
-            instances.set_webhook_token(db, instance_id, before, by=by)
-        say(f"the webhooks could not be set: {problem.detail}; try `roleta instance rotate-webhook` later")
+        # Whether it took the new one all the same cannot be told: the attempt stays open.
+        say(
+            f"the webhooks could not be set: {problem.detail}; every secret that the provider may be using "
+            "is accepted: run `roleta instance rotate-webhook` again, later"
+        )
+        return False
+    if not instances.end_webhook_rotation(db, instance_id, token_hash, by=by):
+        say(
+            "another rotation of this number ended meanwhile, so which secret the provider took last is not "
+            "known; both are accepted: run `roleta instance rotate-webhook` again"
+        )
         return False
     return True

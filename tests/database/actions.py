@@ -249,6 +249,13 @@ FUNCTIONS: dict[str, Action] = {
     "set_gaps": _call(f"messaging.set_gaps({A_NUMBER}, 0, %s::numeric, 'test')", [0, 0.01]),
     "set_default_instance": _some(f"set_default_instance({A_NUMBER}, 'test')"),
     "set_webhook_token": _some(f"set_webhook_token({A_NUMBER}, sha256(random()::text::bytea), 'test')"),
+    "begin_webhook_rotation": _some(
+        f"begin_webhook_rotation({A_NUMBER}, sha256(random()::text::bytea), 'test')"
+    ),
+    "end_webhook_rotation": _some(
+        "end_webhook_rotation(a.instance_id, a.token_hash, 'test') from"
+        " (select * from messaging.webhook_attempts order by random() limit 1) as a"
+    ),
     "revoke_previous_webhook_token": _some(f"revoke_previous_webhook_token({A_NUMBER}, 'test')"),
     "set_phone_number": _some(f"set_phone_number({A_NUMBER}, '5511999999999', 'test')"),
     "add_instance": lambda w, s: w.value(

@@ -1,7 +1,7 @@
 """Numbers: adding, importing from the environment, roles, health, and the trace of every change."""
 
 import uuid
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -101,6 +101,9 @@ UNKNOWN_NUMBER = [
     "set_seats(gen_random_uuid(), 1, 'test')",
     "set_gaps(gen_random_uuid(), 1, 2, 'test')",
     "set_webhook_token(gen_random_uuid(), sha256('x'), 'test')",
+    "begin_webhook_rotation(gen_random_uuid(), sha256('x'), 'test')",
+    "end_webhook_rotation(gen_random_uuid(), sha256('x'), 'test')",
+    "revoke_previous_webhook_token(gen_random_uuid(), 'test')",
     "set_phone_number(gen_random_uuid(), '5', 'test')",
     "record_health(gen_random_uuid(), true)",
     "link_profiles(gen_random_uuid())",
@@ -124,6 +127,9 @@ WRONG = [
     "set_gaps({}, 1, 2, 'test', -1)",
     "set_accepts_new({}, null, 'test')",
     "set_webhook_token({}, 'short', 'test')",
+    "begin_webhook_rotation({}, 'short', 'test')",
+    "begin_webhook_rotation({}, null, 'test')",
+    "end_webhook_rotation({}, 'short', 'test')",
     "halt_instance({}, '', 'test')",
     "set_default_instance({}, ' ')",
 ]
@@ -157,6 +163,33 @@ def test_a_direct_change_says_whose_hand_it_was(world: World, another: Worlds) -
     api.rows("set role service_role")
     api.rows("update public.whatsapp_instances set status = 'paused' where id = %s", number)
     assert "service_role" in world.value("select changed_by from messaging.instance_history")
+
+
+def test_two_rotations_at_once_leave_every_secret_good(world: World) -> None:
+    """Which one the provider took last is not known: both ends in either order leave both live, the second is
+    told, and nothing can be revoked until one was alone."""
+    number = world.number()
+    secrets = [bytes([letter]) * 32 for letter in range(4)]
+
+    def rotate(step: str, secret: bytes) -> Any:
+        return world.value(f"select messaging.{step}_webhook_rotation(%s, %s, 'Bia')", number, secret)
+
+    def live() -> list[bytes]:
+        ask = "select instance_id from messaging.webhook_instance(%s)"
+        return [each for each in secrets if world.rows(ask, each)]
+
+    revoke = f"select messaging.revoke_previous_webhook_token('{number}', 'Bia')"
+    world.value("select messaging.set_webhook_token(%s, %s, 'test')", number, secrets[0])
+    rotate("begin", secrets[1])
+    rotate("begin", secrets[2])
+    assert (rotate("end", secrets[2]), rotate("end", secrets[1])) == (True, False)
+    assert live() == secrets[:3] and world.refusal(revoke) == "WP004"
+
+    rotate("begin", secrets[3])
+    assert rotate("end", secrets[3]) is rotate("end", secrets[3]) is True
+    assert live() == secrets[1:]
+    assert world.value(revoke) is True and live() == secrets[3:]
+    assert world.value(revoke) is False
 
 
 class Health(NamedTuple):

@@ -39,6 +39,7 @@ class Hooked:
     oldest: str
     previous: str
     present: str
+    unclear: str
     foreign: str
     request: Callable[[str | None, str | None], Request]
     own_name: str
@@ -53,6 +54,14 @@ def rotate(db: Database, instance_id: object) -> str:
     return secret
 
 
+def tried(db: Database, instance_id: object) -> str:
+    """A new secret of which the provider did not say whether it took it."""
+    secret = webhook_auth.new_token()
+    digest = webhook_auth.hash_token(secret)
+    db.call("messaging.begin_webhook_rotation", p_instance_id=instance_id, p_token_hash=digest, p_by="test")
+    return secret
+
+
 def zapi(db: Database) -> Hooked:
     """Two numbers of the house, the first one rotated twice."""
     own, other = add_number(db), add_number(db, phone="5511987000002")
@@ -62,8 +71,9 @@ def zapi(db: Database) -> Hooked:
         return Request(path, {}, message(own) | {"instanceId": name})
 
     previous, present = rotate(db, own.instance_id), rotate(db, own.instance_id)
+    unclear = tried(db, own.instance_id)
     oldest, foreign = own.webhook_token, other.webhook_token
-    return Hooked(oldest, previous, present, foreign, request, own.zapi_id, other.zapi_id)
+    return Hooked(oldest, previous, present, unclear, foreign, request, own.zapi_id, other.zapi_id)
 
 
 def evolution(db: Database, http: httpx.Client, agency: Agency) -> Hooked:
@@ -75,7 +85,8 @@ def evolution(db: Database, http: httpx.Client, agency: Agency) -> Hooked:
         return Request(PATH, headers, own.envelope(*own.said("oi")) | {"instance": name})
 
     previous, present = rotate(db, own.instance_id), rotate(db, own.instance_id)
-    return Hooked(own.secret, previous, present, other.secret, request, own.name, other.name)
+    unclear = tried(db, own.instance_id)
+    return Hooked(own.secret, previous, present, unclear, other.secret, request, own.name, other.name)
 
 
 @pytest.fixture(params=["zapi", "evolution"])
@@ -91,17 +102,17 @@ def look_of(answer: httpx.Response) -> tuple[object, ...]:
     return answer.status_code, answer.text, tuple(headers)
 
 
-def test_the_present_and_the_previous_secret_are_believed_and_no_other(
+def test_what_the_provider_may_use_and_the_previous_secret_are_believed_and_no_other(
     client: httpx.Client, db: Database, hooked: Hooked
 ) -> None:
-    """right, previous: taken. revoked (rotated twice), wrong, another number's, missing, and any of them with
-    another number's name or none: the same 401, which stores nothing."""
+    """right, previous, unclear: taken. revoked (rotated twice), wrong, another number's, missing, and any of
+    them with another number's name or none: the same 401, which stores nothing."""
 
     def post(secret: str | None, name: str | None) -> httpx.Response:
         request = hooked.request(secret, name)
         return client.post(request.path, content=json.dumps(request.body), headers=request.headers)
 
-    for live in (hooked.present, hooked.previous):
+    for live in (hooked.present, hooked.previous, hooked.unclear):
         assert post(live, hooked.own_name).status_code == 200
     before, looks = stored(db), {}
     attempts: list[tuple[str, str | None, str | None]] = [
@@ -115,6 +126,7 @@ def test_the_present_and_the_previous_secret_are_believed_and_no_other(
         ("right, unknown name", hooked.present, "nobody"),
         ("right, no name", hooked.present, None),
         ("previous, another's name", hooked.previous, hooked.foreign_name),
+        ("unclear, another's name", hooked.unclear, hooked.foreign_name),
         ("missing, unknown name", None, "nobody"),
     ]
     for what, secret, name in attempts:
@@ -174,6 +186,7 @@ def test_every_refusal_costs_the_same_work(
         (one.present, None, one.foreign_name),
         (one.present, "wrong", None),
         (one.oldest, None, one.own_name),
+        (one.unclear, None, one.foreign_name),
         ("unknown", "x", one.own_name),
         (None, "wrong", one.own_name),
         (None, None, one.own_name),
@@ -187,6 +200,7 @@ def test_every_refusal_costs_the_same_work(
     for header, name in (
         (two.present, two.foreign_name),
         (two.oldest, two.own_name),
+        (two.unclear, two.foreign_name),
         ("unknown", two.own_name),
         (None, two.own_name),
         (two.foreign, None),

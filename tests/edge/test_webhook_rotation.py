@@ -68,3 +68,4 @@ def test_rotating_keeps_both_live_until_the_previous_is_revoked(
     away = roleta("instance", "rotate-webhook", str(number), EVOLUTION_API_URL="http://127.0.0.1:1")
     assert away.exit_code == 1 and "could not be set" in away.stdout
     assert accepted(new) == 200 and secret_there(evolution, name) == new
+    assert "did not confirm" in roleta.refused("instance", "rotate-webhook", str(number), "--revoke-previous")
