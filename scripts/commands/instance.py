@@ -6,6 +6,7 @@ import click
 
 from scripts.commands.instance_add import add, rotate_webhook, test_number
 from scripts.commands.surroundings import (
+    NumbersCommand,
     Surroundings,
     by_option,
     json_option,
@@ -95,7 +96,7 @@ def ban(around: Surroundings, number: str, why: str | None, by: str) -> None:
     _set(around, number, "banned", by, why)
 
 
-@instance.command()
+@instance.command(cls=NumbersCommand)
 @click.argument("number")
 @click.argument("seats", type=click.IntRange(0, MOST_SEATS))
 @by_option
@@ -109,7 +110,7 @@ def seats(around: Surroundings, *, number: str, seats: int, by: str) -> None:
     say(f"{found.name} has {seats} seats (before: {found.seats}) and {people} people{over}")
 
 
-@instance.command()
+@instance.command(cls=NumbersCommand)
 @click.argument("number")
 @click.argument("smallest", type=float, metavar="MIN")
 @click.argument("largest", type=float, metavar="MAX")

@@ -4,6 +4,7 @@ import dataclasses
 import getpass
 import json
 import os
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from functools import cached_property
@@ -18,7 +19,10 @@ from shared.db import Calls, Database
 from shared.errors import SettingsError
 from shared.settings import Settings, load
 
+_NEGATIVE = re.compile(r"-\.?\d")
 F = TypeVar("F", bound=Callable[..., Any])
+# What a bigint holds: beyond it the database would not know the function.
+MESSAGE_ID = click.IntRange(1, 2**63 - 1)
 NO_DATABASE = (
     "DATABASE_URL is not set and no `roleta up` is running here: set it in .env, give --database-url, "
     "or start one with `python3 scripts/up.py`"
@@ -110,6 +114,15 @@ by_option = click.option(
 )
 why_option = click.option("--why", metavar="TEXT", help="Why, for the history.")
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+
+
+class NumbersCommand(click.Command):
+    """A command whose arguments are numbers: -5 is a number out of range, not an option that is not there."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it, but for negative numbers."""
+        ctx.ignore_unknown_options = any(_NEGATIVE.match(each) for each in args)
+        return super().parse_args(ctx, args)
 
 
 def say(text: str) -> None:

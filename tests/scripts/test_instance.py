@@ -85,6 +85,23 @@ def test_what_makes_no_sense_is_one_line__refused(
     assert reason in roleta.refused("instance", *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("seats", "Aura #1", "-5"), "-5 is not in the range 0<=x<="),
+        (("gaps", "Aura #1", "-5", "20"), "0 <= smallest"),
+        (("gaps", "Aura #1", "-.5", "-2"), "0 <= smallest"),
+        (("seats", "Aura #1", "--five"), "No such option"),
+    ],
+)
+def test_a_negative_number_is_out_of_range_and_no_option__refused(
+    roleta: Roleta, aura: UUID, words: tuple[str, ...], reason: str
+) -> None:
+    """What was typed is told to be a number that is too small."""
+    result = roleta("instance", *words)
+    assert result.exit_code in (1, 2) and reason in " ".join(result.stderr.split())
+
+
 def test_a_name_borne_twice_asks_for_the_id__refused(db: Database, aura: UUID, roleta: Roleta) -> None:
     """Names are unique by our hand; where an adopted table repeats one, an order needs the id."""
     other = instances.add(db, "Aura #2", secrets_of(2), by="the test")
