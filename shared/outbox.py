@@ -211,7 +211,8 @@ def run_forecast(db: Calls, run_id: str) -> datetime | None:
 
 
 def return_notes(db: Calls, message_id: int) -> list[str]:
-    """What the return of its number means for a message, a sentence each; none where it means nothing."""
+    """What the return of its number means for a message, a sentence each; none where it means nothing. The
+    times in them are ISO 8601."""
     return [str(row["note"]) for row in db.call("messaging.return_notes", p_message_id=message_id)]
 
 
@@ -244,6 +245,16 @@ def cancel(
         p_instance_id=instance_id,
     )
     return [CancelCount(**row) for row in rows]
+
+
+def has_enqueued(db: Calls, function: str) -> bool:
+    """Whether anything was ever enqueued under this name."""
+    return bool(db.call_one("messaging.has_enqueued", p_enqueued_by=function)["has_enqueued"])
+
+
+def is_run(db: Calls, run_id: str) -> bool:
+    """Whether a run of this name enqueued anything, or is one of the scheduler's."""
+    return bool(db.call_one("messaging.is_run", p_run_id=run_id)["is_run"])
 
 
 def pause_all(db: Calls, *, by: str, why: str | None = None) -> bool:

@@ -2,14 +2,16 @@
 
 import click
 
-from scripts.commands.surroundings import Surroundings, by_option, pass_surroundings, say
+from edge.functions import load_functions
+from scripts.commands.surroundings import MESSAGE_ID, Surroundings, by_option, pass_surroundings, say
 from scripts.commands.tables import ask, console, table
 from shared import instances, outbox
 from shared.db import Database
+from shared.errors import NotFound
 
 
 @click.command()
-@click.option("--message", type=click.IntRange(1), metavar="ID", help="One message.")
+@click.option("--message", type=MESSAGE_ID, metavar="ID", help="One message.")
 @click.option("--run", metavar="RUN", help="All of one run.")
 @click.option("--function", metavar="NAME", help="All that one function enqueued, such as start-trial.")
 @click.option("--number", metavar="NUMBER", help="All that waits on one number (its name or id).")
@@ -48,6 +50,7 @@ def cancel(
 
         found = withdraw(db, preview=True)
         if not found:
+            _refuse_unknown(db, message=message, run=run, function=function)
             say("nothing to cancel: no such message waits")
             return
         rows = [(each.instance_name, each.dispatch_state, each.messages) for each in found]
@@ -56,6 +59,20 @@ def cancel(
         ask(f"Withdraw {_counted(total)}?", yes=yes, nothing_done="nothing cancelled")
         done = sum(each.messages for each in withdraw(db, preview=False))
     say(f"{_counted(done)} withdrawn" + (f"; {total - done} had begun meanwhile" if done < total else ""))
+
+
+def _refuse_unknown(db: Database, *, message: int | None, run: str | None, function: str | None) -> None:
+    """What never was is a mistyped name, and the messages that were meant would still go."""
+    if message is not None:
+        outbox.explain(db, message)
+    if run is not None and not outbox.is_run(db, run):
+        raise NotFound(f"there was no run called {run!r} (`roleta why MESSAGE` names a message's run)")
+    if function is not None:
+        ours = [each.slug for each in load_functions()]
+        if function not in ours and not outbox.has_enqueued(db, function):
+            raise NotFound(
+                f"no function called {function!r} ever enqueued anything; known: {', '.join(ours)}"
+            )
 
 
 def _counted(messages: int) -> str:

@@ -1,5 +1,6 @@
 """`roleta cancel`: a preview, a question, and only what has not begun."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -71,6 +72,48 @@ def test_what_is_over_is_left_alone(roleta: Roleta, waiting: list[int]) -> None:
     roleta.well("cancel", "--run", "run 7", "--why", "typo", "--yes")
 
     assert "nothing to cancel" in roleta.well("cancel", "--run", "run 7", "--why", "typo", "--yes")
+
+
+def test_a_name_that_never_was__refused(roleta: Roleta, waiting: list[int]) -> None:
+    """A mistyped message, run or function is no success: what was meant still waits."""
+    sure = ("--why", "typo", "--yes")
+    assert "no message with this id" in roleta.refused("cancel", "--message", "999999", *sure)
+    assert "no run called 'run 8'" in roleta.refused("cancel", "--run", "run 8", *sure)
+    said = roleta.refused("cancel", "--function", "sent-zapi-message", *sure)
+    assert "'sent-zapi-message'" in said and "send-zapi-message" in said.split("known: ")[1]
+
+
+def test_a_name_that_is_known_and_has_nothing_waiting_is_no_mistake(
+    roleta: Roleta, db: Database, waiting: list[int]
+) -> None:
+    """One of our functions, a name that once enqueued something, a run of the scheduler that found nobody, a
+    message that is over."""
+    sure = ("--why", "typo", "--yes")
+    outbox.enqueue(
+        db, purpose="direct", phone="5511980009999", dedupe_key="k", enqueued_by="a program", text="Oi"
+    )
+    roleta.well("cancel", "--function", "a program", *sure)
+    slot = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+    db.rows(
+        "insert into messaging.schedules (function_name, first_seen_at) values ('weekly-report', %(slot)s)"
+        " returning 1",
+        {"slot": slot},
+    )
+    db.rows(
+        "insert into messaging.schedule_runs (function_name, slot, worker, lease_token, leased_until,"
+        " taken_count, started_at) values ('weekly-report', %(slot)s, 'w', gen_random_uuid(), %(slot)s, 1,"
+        " %(slot)s) returning 1",
+        {"slot": slot},
+    )
+    roleta.well("cancel", "--message", str(waiting[0]), *sure)
+    for aim in (
+        ("--function", "start-trial"),
+        ("--function", "a program"),
+        ("--run", "weekly-report:2026-01-31T09:30Z"),
+        ("--message", str(waiting[0])),
+    ):
+        assert "nothing to cancel" in roleta.well("cancel", *aim, *sure)
+    assert "no run called" in roleta.refused("cancel", "--run", "weekly-report:2026-01-31T09:31Z", *sure)
 
 
 def test_it_wants_one_aim_and_a_reason__refused(roleta: Roleta) -> None:
