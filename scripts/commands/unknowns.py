@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from scripts.commands.surroundings import (
+    MESSAGE_ID,
     Surroundings,
     by_option,
     json_option,
@@ -15,7 +16,7 @@ from scripts.commands.surroundings import (
 )
 from scripts.commands.tables import ask, console, moment, table
 from shared import outbox, unknowns
-from shared.errors import Conflict
+from shared.errors import Conflict, InvalidInput
 from shared.unknowns import Decision, Unknown
 
 _DECISIONS: dict[str, Decision] = {"resend": "resend", "consider-sent": "consider_sent", "drop": "drop"}
@@ -51,7 +52,7 @@ def list_unknowns(around: Surroundings, limit: int, as_json: bool) -> None:
 
 
 @click.command("decide")
-@click.argument("message", type=click.IntRange(1))
+@click.argument("message", type=MESSAGE_ID)
 @click.argument("decision", type=click.Choice(list(_DECISIONS)))
 @click.option("--why", required=True, metavar="TEXT", help="Why, for the record.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -60,6 +61,8 @@ def list_unknowns(around: Surroundings, limit: int, as_json: bool) -> None:
 def decide(around: Surroundings, message: int, decision: str, *, why: str, yes: bool, by: str) -> None:
     """Decide of MESSAGE (its id), which may or may not have been sent; recorded with who and why."""
     chosen = _DECISIONS[decision]
+    if not why.strip():
+        raise InvalidInput("a decision says why")
     with around.database(name="roleta decide") as db:
         told = outbox.explain(db, message)
         if told["dispatch_state"] != "unknown":

@@ -121,6 +121,16 @@ def test_what_is_not_uncertain_is_one_clear_line__refused(
     assert len(decisions(db)) == 1
 
 
+@pytest.mark.parametrize("why", ["", " \t "])
+def test_a_decision_without_a_reason__refused(
+    roleta: Roleta, db: Database, uncertain: list[int], why: str
+) -> None:
+    """An empty reason is none; nothing is decided."""
+    said = roleta.refused("decide", str(uncertain[0]), "drop", "--why", why, "--yes")
+    assert said == "a decision says why"
+    assert decisions(db) == []
+
+
 def test_it_wants_a_reason_and_a_word_that_it_knows__refused(roleta: Roleta) -> None:
     """Told how to call it."""
     assert roleta("decide", "1", "drop").exit_code == 2
