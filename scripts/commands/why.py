@@ -1,17 +1,27 @@
 """`roleta why MESSAGE`: what the database says of one message, in sentences."""
 
+import re
 from datetime import datetime
 from typing import Any
 
 import click
 
-from scripts.commands.surroundings import Surroundings, json_option, pass_surroundings, say, say_json
+from scripts.commands.surroundings import (
+    MESSAGE_ID,
+    Surroundings,
+    json_option,
+    pass_surroundings,
+    say,
+    say_json,
+)
 from scripts.commands.tables import console, moment, table, until
 from shared import outbox
 
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
 
 @click.command()
-@click.argument("message", type=click.IntRange(1))
+@click.argument("message", type=MESSAGE_ID)
 @json_option
 @pass_surroundings
 def why(around: Surroundings, message: int, as_json: bool) -> None:
@@ -40,7 +50,8 @@ def sentences(told: dict[str, Any]) -> list[str]:
         f"enqueued by {told['enqueued_by']}" + (f" (run {told['run_id']})" if told["run_id"] else ""),
         f"it is {told['dispatch_state']}" + (f": {told['because']}" if told["because"] else ""),
     ]
-    lines += told["returning"]
+    # All times of one answer on one clock.
+    lines += [_ISO_TIME.sub(lambda found: moment(found[0]), note) for note in told["returning"]]
     if told["delivery_state"]:
         error = f" ({told['delivery_error']})" if told["delivery_error"] else ""
         lines.append(f"the provider says: {told['delivery_state']}{error}")

@@ -1,10 +1,15 @@
 """The commands that look: status, why, audit, effects."""
 
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC
 from uuid import UUID
 
 import psycopg
 import pytest
 
+from scripts.commands.tables import moment
 from shared import instances, outbox
 from shared.db import Database
 from tests.scripts.roleta import Roleta
@@ -79,6 +84,54 @@ def test_why_of_a_message_that_is_not_there__refused(roleta: Roleta) -> None:
     """A strange id is one line."""
     assert "no message" in roleta.refused("why", "4711")
     assert roleta("why", "four").exit_code == 2
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The reader's clock is far from the recipients', who are in Brazil."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_tokyo")
+def test_why_tells_all_its_times_on_the_readers_clock(roleta: Roleta, db: Database, aura: UUID) -> None:
+    """What the number's return means stands beside the other times: on one clock, wherever the person is. As
+    JSON it is ISO 8601, with its zone, as the other times are."""
+    message = _enqueued(db)
+    for status in ("disconnected", "active"):
+        db.call("messaging.set_instance_status", p_instance_id=aura, p_status=status, p_by="the test")
+
+    def told() -> list[str]:
+        return [" ".join(roleta.well("why", str(message)).split()), *outbox.return_notes(db, message)]
+
+    [row] = db.rows("select s.returned_at from messaging.senders as s")
+    said, note = told()
+    assert f"came back at {moment(row['returned_at'])} and stays silent" in said
+    assert f"{row['returned_at'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" in note
+
+    [taken] = db.call("messaging.take_returns", p_limit=1)
+    db.call("messaging.finish_return", p_instance_id=aura, p_token=taken["return_token"], p_found=0)
+    said = told()[0]
+    assert f"came back at {moment(row['returned_at'])}; ramping until " in said
+    assert not re.search(r"\dT\d", said)
+
+
+@pytest.mark.parametrize("words", [("why",), ("decide", "drop", "--why", "x"), ("cancel", "--why", "x")])
+def test_an_id_beyond_what_there_can_be_is_told_its_range__refused(
+    roleta: Roleta, words: tuple[str, ...]
+) -> None:
+    """Not advice about migrations."""
+    name, *rest = words
+    beyond = str(2**63)
+    given = [name, "--message", beyond, *rest] if name == "cancel" else [name, beyond, *rest]
+    result = roleta(*given)
+    assert result.exit_code == 2
+    assert f"not in the range 1<=x<={2**63 - 1}" in " ".join(result.stderr.split())
+    within = [each.replace(beyond, str(2**63 - 1)) for each in given]
+    assert "no message with this id" in roleta.refused(*within)
 
 
 def test_audit_without_findings_says_so(roleta: Roleta) -> None:
