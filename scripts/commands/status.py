@@ -10,7 +10,7 @@ from rich.text import Text
 
 from edge.runs import cron_functions
 from scripts.commands.surroundings import Surroundings, json_option, pass_surroundings, say_json
-from scripts.commands.tables import console, length, moment, table, until
+from scripts.commands.tables import console, moment, table, until
 from shared import clock, outbox, scheduler, sealing
 from shared.cron import Slots
 from shared.db import Database
@@ -174,7 +174,7 @@ def _cells(row: PoolRow) -> list[Any]:
         until(row.next_send_at) if queue and sends(row) else "",
         until(row.queue_empty_at),
         row.accepted_hour,
-        f"{row.gap_min_s:g}-{length(row.gap_max_s) if row.gap_max_s >= 60 else f'{row.gap_max_s:g} s'}",
+        f"{row.gap_min_s:g}-{row.gap_max_s:g} s",
         state_of(row),
     ]
 

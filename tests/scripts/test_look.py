@@ -134,6 +134,17 @@ def test_an_id_beyond_what_there_can_be_is_told_its_range__refused(
     assert "no message with this id" in roleta.refused(*within)
 
 
+def test_status_tells_a_gap_in_one_unit(roleta: Roleta, db: Database, aura: UUID) -> None:
+    """As `instance gaps` does: of 30 to 60 s neither end is in another unit."""
+    for smallest, largest, shown in (
+        (30, 60, " 30-60 s "),
+        (90, 600, " 90-600 s "),
+        (0.5, 1.5, " 0.5-1.5 s "),
+    ):
+        instances.set_gaps(db, aura, smallest, largest, by="the test")
+        assert shown in roleta.well("status")
+
+
 def test_audit_without_findings_says_so(roleta: Roleta) -> None:
     """Nothing wrong: exit code 0."""
     assert roleta.well("audit") == "no findings\n"
