@@ -1,7 +1,7 @@
 """The Python face of what is kept no longer: texts and raw events after their days, a person on request.
 
-What is removed and what stays is SQL's (migrations 0071 to 0073). Runs daily as a slot of the scheduler, by
-one worker (edge/runs), and as `roleta retain`.
+What is removed and what stays is SQL's (migrations 0071 to 0073, 0080, 0081). Runs daily as a slot of the
+scheduler, by one worker (edge/runs), and as `roleta retain`.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ SCHEDULE = "20 3 * * *"
 BATCH = 500
 # A slot is leased for ten minutes; what is left then is for the next day, or for `roleta retain`.
 LONGEST_S = 240.0
-# A message that is being sent ends within its lease (75 s and more at Evolution); each round asks again.
+# For what came while it was erased. A message that is being sent ends within its lease (75 s and more at
+# Evolution): that is for the caller to wait for.
 _ROUNDS = 3
 
 
@@ -79,7 +80,11 @@ def erase_preview(db: Calls, phone: str) -> dict[str, int]:
 
 
 def erase(db: Calls, phone: str, *, by: str, why: str | None = None) -> Erased:
-    """Erases a person: both halves, until nothing is found that did not come meanwhile. Safe to repeat."""
+    """Erases a person: both halves, until nothing is found that did not come meanwhile. Safe to repeat.
+
+    Where something is in flight it must be repeated: what the app is told of that message is still to come,
+    and the erasure stays open for the next call to find all of it, also after a crash between the halves.
+    """
     rows: dict[str, int] = {}
     erasures: list[int] = []
     in_flight = 0
@@ -94,4 +99,6 @@ def erase(db: Calls, phone: str, *, by: str, why: str | None = None) -> Erased:
         )["erase_profile"]  # fmt: skip
         for what, count in {**first["erased"], **second}.items():
             rows[what] = rows.get(what, 0) + count
+        if in_flight:
+            break
     return Erased(tuple(erasures), rows, in_flight)
