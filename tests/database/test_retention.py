@@ -8,7 +8,19 @@ from shared import retention
 from shared.db import Database
 from shared.settings import Settings
 from tests.database.conftest import Worlds
-from tests.database.keeping import ENDED, NAME, PHONE, STATES, WORDS, event, holding, messages, somebody
+from tests.database.keeping import (
+    ENDED,
+    NAME,
+    PHONE,
+    STATES,
+    WORDS,
+    Person,
+    event,
+    holding,
+    messages,
+    somebody,
+)
+from tests.database.talking import Talk
 from tests.database.world import Connect, World
 
 AGED = """
@@ -113,8 +125,32 @@ def test_what_the_app_has_not_taken_yet_is_kept(world: World) -> None:
     person = somebody(world)
     made = messages(world, person)
     age(world, 31)
+    assert world.value("select messaging.forgettable('texts', 30)") == 3
     assert forget(world, "texts", 30) == 3
     assert WORDS in json.dumps(world.message(made["accepted"])["content"])
+
+
+def test_the_words_that_the_app_has_not_taken_yet_are_kept(db: Database, connect: Connect) -> None:
+    """A turn whose effect failed reads the events again when it is tried again: until then their words stay,
+    and nobody counts them; afterwards they go on their day."""
+    world = World(connect())
+    talk = Talk(world, db)
+    talk.say(WORDS, payload={})
+    event(world, Person(talk.profile, talk.profile, talk.number), "E1", p_ignored_reason="missing_data")
+    world.rows("alter table public.messages rename to messages_away")
+    assert talk.answer()
+    world.cancel(instance_id=talk.number)
+    age(world, 31)
+
+    assert world.value("select messaging.forgettable('event_texts', 30)") == 1
+    assert (forget(world, "event_texts", 30), forget(world, "texts", 30)) == (1, 0)
+
+    world.rows("alter table public.messages_away rename to messages")
+    assert [row["succeeded"] for row in world.rows("select * from messaging.retry_effects()")] == [True]
+    said = world.rows("select content from public.messages where role = 'user'")
+    assert said == [{"content": WORDS}]
+    assert world.value("select messaging.forgettable('event_texts', 30)") == 1
+    assert (forget(world, "event_texts", 30), forget(world, "texts", 30)) == (1, 1)
 
 
 def test_a_batch_is_small_and_passes_over_what_is_busy(world: World, another: Worlds) -> None:
