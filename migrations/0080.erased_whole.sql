@@ -1,7 +1,7 @@
 -- An erasure is whole: what was being sent meanwhile goes by the next call, what stands under an earlier phone goes too, and whoever mentioned the person
 -- keeps a message that is still to be answered.
 -- Locks: ACCESS EXCLUSIVE on messaging.erasures (a row per request) for adding two empty columns: milliseconds.
--- depends: 0078.one_look
+-- depends: 0079.proof
 
 set local lock_timeout = '5s';
 

@@ -1,6 +1,6 @@
 -- A webhook secret that the provider may be using stays live, however the attempts to change it ended.
 -- Locks: SHARE ROW EXCLUSIVE on whatsapp_instances (writers wait) for one foreign key of an empty table: milliseconds.
--- depends: 0078.one_look
+-- depends: 0082.provider_wait
 
 set local lock_timeout = '5s';
 
