@@ -1,5 +1,7 @@
 set local lock_timeout = '5s';
 
+-- pool_slots goes without a guard: the migration fills it from the numbers.
+
 drop function public.allocate_whatsapp_instance(uuid, text);
 drop function if exists public.allocate_whatsapp_instance();
 -- The original's own function comes back, where there was one.

@@ -1,5 +1,7 @@
 set local lock_timeout = '5s';
 
+-- The columns go without a guard: what they hold comes from this migration and later ones.
+
 -- A purpose that messages refer to stays with them, without hooks: their functions are gone.
 delete from messaging.purposes as p
 where

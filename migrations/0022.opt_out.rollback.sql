@@ -1,15 +1,19 @@
 set local lock_timeout = '5s';
 
--- Who said stop is not forgotten by accident.
+-- Who said stop is not forgotten by accident, nor with whom one of us talks by hand now.
 do $$
 declare
-    v_rows bigint;
+    v_lost text;
 begin
-    select count(*) into v_rows from messaging.opt_outs;
-    if v_rows > 0 and coalesce(current_setting('roleta.discard_data', true), '') <> 'on' then
-        raise exception using
-            errcode = 'WP005',
-            message = format('messaging.opt_outs holds %s rows; roll back with --discard-data to lose them', v_rows);
+    select string_agg(format(l.what, l.amount), ', ') into v_lost
+    from (
+        select 'messaging.opt_outs holds %s rows' as what, count(*) as amount from messaging.opt_outs
+        union all
+        select 'messaging.takeovers holds %s rows' as what, count(*) as amount from messaging.takeovers as x where x.until > messaging.clock()
+    ) as l
+    where l.amount > 0;
+    if v_lost is not null and coalesce(current_setting('roleta.discard_data', true), '') <> 'on' then
+        raise exception using errcode = 'WP005', message = v_lost || '; roll back with --discard-data to lose them';
     end if;
 end
 $$;

@@ -1,15 +1,22 @@
 set local lock_timeout = '5s';
 
--- Who is behind a LID is not forgotten by accident: nothing but the next event with both tells it again.
+-- Who is behind a LID is not forgotten by accident: nothing but the next event with both tells it again. Nor is what a person ordered, and
+-- where the provider keeps the audio.
 do $$
 declare
-    v_rows bigint;
+    v_lost text;
 begin
-    select count(*) into v_rows from messaging.person_lids;
-    if v_rows > 0 and coalesce(current_setting('roleta.discard_data', true), '') <> 'on' then
-        raise exception using
-            errcode = 'WP005',
-            message = format('messaging.person_lids holds %s rows; roll back with --discard-data to lose them', v_rows);
+    select string_agg(format(l.what, l.amount), ', ') into v_lost
+    from (
+        select 'messaging.person_lids holds %s rows' as what, count(*) as amount from messaging.person_lids
+        union all
+        select 'messaging.inbound_events.command holds %s values' as what, count(*) as amount from messaging.inbound_events as x where x.command is not null
+        union all
+        select 'messaging.inbound_events.media_url holds %s values' as what, count(*) as amount from messaging.inbound_events as x where x.media_url is not null
+    ) as l
+    where l.amount > 0;
+    if v_lost is not null and coalesce(current_setting('roleta.discard_data', true), '') <> 'on' then
+        raise exception using errcode = 'WP005', message = v_lost || '; roll back with --discard-data to lose them';
     end if;
 end
 $$;

@@ -1,5 +1,21 @@
 set local lock_timeout = '5s';
 
+-- Who decided what of an unknown message is what keeps it from a third attempt.
+do $$
+declare
+    v_lost text;
+begin
+    select string_agg(format(l.what, l.amount), ', ') into v_lost
+    from (
+        select 'messaging.decisions holds %s rows' as what, count(*) as amount from messaging.decisions
+    ) as l
+    where l.amount > 0;
+    if v_lost is not null and coalesce(current_setting('roleta.discard_data', true), '') <> 'on' then
+        raise exception using errcode = 'WP005', message = v_lost || '; roll back with --discard-data to lose them';
+    end if;
+end
+$$;
+
 do $$
 declare
     v_view text;

@@ -1,5 +1,7 @@
 set local lock_timeout = '5s';
 
+-- unknown_looks goes without a guard: what it knew is looked for once more, and told once more.
+
 do $$
 declare
     v_view text;

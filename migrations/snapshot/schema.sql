@@ -439,12 +439,16 @@ create table messaging.erasures (
     erased_by text not null,
     why text,
     erased jsonb not null,
+    open_keys text[],
+    open_profiles uuid[],
     constraint erasures_pkey PRIMARY KEY (id)
 );
 alter table messaging.erasures enable row level security;
 -- seen by its owner only
 comment on table messaging.erasures is 'Every time a person was erased: when, by whom, how many rows. Not whom: the rows bear erased:<id> where the phone was, so that they can still be counted.';
 comment on column messaging.erasures.erased is 'How many rows of each kind.';
+comment on column messaging.erasures.open_keys is 'The phone keys of the person while the erasure is not over: its second half has not run, or something was being sent. Null: it is over, nobody is named.';
+comment on column messaging.erasures.open_profiles is 'The profiles that go with open_keys: without a phone already, the app may still be told of what was sent.';
 
 create table messaging.evidence (
     id bigint generated always as identity not null,
@@ -851,6 +855,7 @@ create table messaging.senders (
     return_failure text,
     paced_since_return integer default 0 not null,
     reply_after timestamp with time zone default '1970-01-01 00:00:00+00'::timestamp with time zone not null,
+    wait_until timestamp with time zone,
     constraint senders_gaps CHECK (((gap_min_s >= (0)::numeric) AND (gap_min_s <= gap_max_s) AND (gap_max_s <= (3600)::numeric))),
     constraint senders_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.whatsapp_instances(id) ON DELETE CASCADE,
     constraint senders_pkey PRIMARY KEY (instance_id),
@@ -877,6 +882,7 @@ comment on column messaging.senders.return_token is 'Who prepares the return now
 comment on column messaging.senders.return_failure is 'Why the last try to purge the provider''s queue failed; return_failures: how many did.';
 comment on column messaging.senders.paced_since_return is 'Paced messages since the return: how far the ramp has come.';
 comment on column messaging.senders.reply_after is 'While the pace is ramped, answers too leave one by one: none before this.';
+comment on column messaging.senders.wait_until is 'Until when the provider asked the number to wait: nothing leaves before it, answers neither. Null: it never asked.';
 
 create table messaging.sightings (
     id bigint generated always as identity not null,
@@ -987,6 +993,23 @@ alter table messaging.unknown_looks enable row level security;
 -- seen by its owner only
 comment on table messaging.unknown_looks is 'When evidence on an unknown message was last looked for, and when somebody was told of it.';
 comment on column messaging.unknown_looks.told_at is 'When reconcile said it aloud (log, command): a person has to decide. Null: not yet.';
+
+create table messaging.webhook_attempts (
+    instance_id uuid not null,
+    token_hash bytea not null,
+    begun_at timestamp with time zone not null,
+    replaces bytea,
+    settled_at timestamp with time zone,
+    constraint webhook_attempts_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.whatsapp_instances(id) ON DELETE CASCADE,
+    constraint webhook_attempts_pkey PRIMARY KEY (instance_id, token_hash)
+);
+alter table messaging.webhook_attempts enable row level security;
+CREATE INDEX webhook_attempts_token ON messaging.webhook_attempts USING btree (token_hash);
+-- seen by its owner only
+comment on table messaging.webhook_attempts is 'Webhook secrets of which the provider never said that it took them. Each is accepted like the present one.';
+comment on column messaging.webhook_attempts.token_hash is 'sha256 of the secret.';
+comment on column messaging.webhook_attempts.replaces is 'The present one''s hash when it was begun: another one at its end means that two were under way.';
+comment on column messaging.webhook_attempts.settled_at is 'Since when the provider uses a later secret for certain. What is under way may still bear this one, until the rotation after that.';
 
 create table public.account_balance_alerts (
     id uuid default gen_random_uuid() not null,
@@ -2488,6 +2511,9 @@ begin
         refusal := 'everything is paused';
     elsif not messaging.can_send(v_message.instance_id) then
         refusal := 'the number may not send now';
+    elsif v_sender.wait_until > v_now then
+        -- It was claimed before another send of the number was answered so.
+        refusal := 'the provider asked the number to wait';
     elsif v_verdict.action <> 'go' then
         refusal := v_verdict.why;
     end if;
@@ -2628,6 +2654,27 @@ $function$;
 grant execute on function messaging.begin_connection(uuid) to authenticated;
 comment on function messaging.begin_connection(uuid) is 'none -> pending: the connection of a client (null: of the agency) and its number, made or found again, and a pairing begun. left_over: the
 provider''s side of an earlier connection must be removed first.';
+
+CREATE OR REPLACE FUNCTION messaging.begin_webhook_rotation(p_instance_id uuid, p_token_hash bytea, p_by text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+    perform messaging.require(length(p_token_hash) = 32, 'the webhook token comes as its sha256');
+    perform messaging.lock_instance(p_instance_id);
+    insert into messaging.webhook_attempts (instance_id, token_hash, begun_at, replaces)
+    select i.id, p_token_hash, messaging.clock(), i.webhook_token_hash
+    from public.whatsapp_instances as i
+    where i.id = p_instance_id;
+    insert into messaging.instance_history (instance_id, happened_at, changed_by, change)
+    values (p_instance_id, messaging.clock(), p_by, 'webhook rotation begun');
+end
+$function$;
+grant execute on function messaging.begin_webhook_rotation(uuid,bytea,text) to service_role;
+comment on function messaging.begin_webhook_rotation(uuid,bytea,text) is 'A new webhook secret is accepted from now on; committed before the provider hears of it. end_webhook_rotation follows its yes, and nothing
+follows anything else.';
 
 CREATE OR REPLACE FUNCTION messaging.blank(p_table text, p_columns text[], p_key text, p_values anyarray)
  RETURNS bigint
@@ -3033,7 +3080,8 @@ begin
         select i.name into instance_name from public.whatsapp_instances as i where i.id = v_id;
         perform messaging.settle_expired(v_id, v_now);
 
-        if messaging.can_send(v_id) then
+        -- A number that was asked to wait is here only where a lease ran out meanwhile.
+        if messaging.can_send(v_id) and coalesce(v_sender.wait_until <= v_now, true) then
             v_replies := 20;
             if messaging.ramp_left(v_sender, v_now) > 0 then
                 -- What waited while the number was down does not leave in a burst.
@@ -4574,6 +4622,47 @@ RETURN (((((p_at AT TIME ZONE 'America/Sao_Paulo'::text))::date + 1))::timestamp
 -- executed by its owner only
 comment on function messaging.end_of_local_day(timestamp with time zone) is 'The coming midnight in São Paulo.';
 
+CREATE OR REPLACE FUNCTION messaging.end_webhook_rotation(p_instance_id uuid, p_token_hash bytea, p_by text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_present bytea;
+    v_attempt messaging.webhook_attempts;
+begin
+    perform messaging.require(length(p_token_hash) = 32, 'the webhook token comes as its sha256');
+    perform messaging.lock_instance(p_instance_id);
+    select i.webhook_token_hash into v_present from public.whatsapp_instances as i where i.id = p_instance_id;
+    if v_present = p_token_hash then
+        return true;
+    end if;
+    select a.* into v_attempt
+    from messaging.webhook_attempts as a
+    where a.instance_id = p_instance_id and a.token_hash = p_token_hash;
+    -- Another one ended since this one began, and in which order the provider took the two nobody knows.
+    if v_attempt.instance_id is null or v_attempt.replaces is distinct from v_present then
+        insert into messaging.webhook_attempts as a (instance_id, token_hash, begun_at, replaces)
+        values (p_instance_id, p_token_hash, messaging.clock(), v_present)
+        on conflict (instance_id, token_hash) do update set settled_at = null;
+        return false;
+    end if;
+    delete from messaging.webhook_attempts as a
+    where a.instance_id = p_instance_id and (a.token_hash = p_token_hash or a.settled_at is not null);
+    update messaging.webhook_attempts as a set settled_at = messaging.clock() where a.instance_id = p_instance_id;
+    update public.whatsapp_instances as i
+    set previous_webhook_token_hash = i.webhook_token_hash, webhook_token_hash = p_token_hash
+    where i.id = p_instance_id;
+    insert into messaging.instance_history (instance_id, happened_at, changed_by, change)
+    values (p_instance_id, messaging.clock(), p_by, 'new webhook token');
+    return true;
+end
+$function$;
+grant execute on function messaging.end_webhook_rotation(uuid,bytea,text) to service_role;
+comment on function messaging.end_webhook_rotation(uuid,bytea,text) is 'The provider said that it uses this secret. The one before and those of unclear attempts stay valid until the next end, or until revoked.
+False where another rotation ended meanwhile: then all stay live, and it is to be done again.';
+
 CREATE OR REPLACE FUNCTION messaging.enqueue(p_message jsonb)
  RETURNS TABLE(message_id bigint, dedupe_key text, instance_id uuid, created boolean, same_request boolean)
  LANGUAGE sql
@@ -4767,13 +4856,11 @@ AS $function$
 declare
     v_now timestamptz;
     v_key text := messaging.phone_key(p_phone);
-    v_forms text := array_to_string(messaging.phone_forms(p_phone), '|');
-    v_profiles uuid[];
-    v_lids text[];
-    v_needles text := messaging.needles(p_phone);
+    v_person record;
     v_mark text;
     v_messages bigint[];
-    v_events bigint[];
+    v_own bigint[];
+    v_mentions bigint[];
     v_waiting bigint[];
     v_message bigint;
 begin
@@ -4784,28 +4871,37 @@ begin
     end if;
 
     -- The person first, as at the door; then the turn, the events, senders, outbox. App rows are erase_profile's: another transaction.
-    perform pg_advisory_xact_lock(hashtextextended('roleta.person.' || t.tenant || ':' || v_key, 0))
+    perform pg_advisory_xact_lock(hashtextextended('roleta.person.' || t.tenant || ':' || t.key, 0))
     from (
-        select coalesce(i.agency_id::text, 'house') as tenant from public.whatsapp_instances as i
-        union
-        select 'house'
-        order by tenant
+        select a.tenant, k.key
+        from messaging.person_to_erase(p_phone) as x
+        cross join lateral unnest(x.keys) as k (key)
+        cross join (
+            select coalesce(i.agency_id::text, 'house') as tenant from public.whatsapp_instances as i
+            union
+            select 'house'
+        ) as a
+        order by k.key, a.tenant
     ) as t;
     v_now := messaging.clock();
-    v_lids := array(select l.lid from messaging.person_lids as l where l.phone_key = v_key);
-    v_profiles := array(
-        select p.id from public.profiles as p where messaging.phone_key(p.phone) = v_key and messaging.phone_key(p.phone) <> ''
-    );
-    delete from messaging.turns as t where split_part(t.person_key, ':', 2) = v_key;
-    v_events := array(
-        select e.id from messaging.inbound_events as e
-        where messaging.phone_key(e.phone) = v_key or e.phone = any(v_lids) or e.payload::text ~ v_needles
-        order by e.id
-        for no key update
-    );
+    select x.* into v_person from messaging.person_to_erase(p_phone) as x;
+    delete from messaging.turns as t
+    where
+        split_part(t.person_key, ':', 2) = any(v_person.keys)
+        -- Under a phone that somebody else has by now, unless that one waits for the same turn.
+        or (t.profile_id = any(v_person.profiles) and not exists (
+            select from messaging.inbound_events as e
+            where e.person_key = t.person_key and e.processed_at is null and e.profile_id <> all(v_person.profiles)
+        ));
+    select
+        coalesce(array_agg(n.event_id) filter (where n.is_own), '{}'),
+        coalesce(array_agg(n.event_id) filter (where not n.is_own), '{}')
+    into v_own, v_mentions
+    from messaging.events_naming(v_person.keys, v_person.profiles, v_person.lids, v_person.needles) as n;
+    perform from messaging.inbound_events as e where e.id = any(v_own || v_mentions) order by e.id for no key update;
     v_messages := array(
         select o.id from messaging.outbox as o
-        where o.phone_key = v_key or (o.profile_id = any(v_profiles) and o.phone not like 'erased:%')
+        where (o.phone_key = any(v_person.keys) or o.profile_id = any(v_person.profiles)) and o.phone not like 'erased:%'
         order by o.id
     );
     perform from messaging.senders as s
@@ -4828,67 +4924,96 @@ begin
         order by o.id
         for no key update
     );
-    erased := jsonb_build_object('messages', cardinality(v_messages), 'withdrawn', cardinality(v_waiting), 'events', cardinality(v_events));
-    if v_messages = '{}' and v_events = '{}' and v_lids = '{}' and v_profiles = '{}' then
+    erased := jsonb_build_object(
+        'messages', cardinality(v_messages), 'withdrawn', cardinality(v_waiting), 'events', cardinality(v_own), 'mentions', cardinality(v_mentions)
+    );
+    if v_messages = '{}' and v_own = '{}' and v_mentions = '{}' and v_person.lids = '{}' and v_person.profiles = '{}' and v_person.open_ids = '{}' then
         return next;
         return;
     end if;
-    insert into messaging.erasures (erased_at, erased_by, why, erased) values (v_now, p_by, p_why, erased) returning id into erasure_id;
+    -- Whoever comes next finds by this what the second half would no longer find by a phone: erase_profile closes it.
+    insert into messaging.erasures (erased_at, erased_by, why, erased, open_keys, open_profiles)
+    values (v_now, p_by, p_why, erased, v_person.keys, v_person.profiles)
+    returning id into erasure_id;
     v_mark := 'erased:' || erasure_id;
 
-    update messaging.outbox as o
-    set
-        phone = v_mark, phone_key = v_mark, content = messaging.removed_content(o.content, 'erased'),
-        facts = regexp_replace(messaging.kept_facts(o.facts)::text, v_forms, v_mark, 'g')::jsonb,
-        text_removed_at = coalesce(o.text_removed_at, v_now), delivery_error = null,
-        -- Of the text and the phone nothing can be found out any more by trying; a repeat of the request is told that it differs.
-        request_hash = sha256(convert_to(v_mark, 'UTF8')),
-        dedupe_key = case when o.dedupe_key ~ v_forms then v_mark || ':' || o.id else o.dedupe_key end,
-        subject_id = regexp_replace(o.subject_id, v_forms, v_mark, 'g'), run_id = regexp_replace(o.run_id, v_forms, v_mark, 'g'),
-        reason = case o.changed_by when 'decide_unknown' then v_mark else regexp_replace(o.reason, v_forms, v_mark, 'g') end
-    where o.id = any(v_messages);
-    update messaging.attempts as a set detail = null where a.message_id = any(v_messages) and a.detail is not null;
-    update messaging.receipts as r set error = null where r.message_id = any(v_messages) and r.error is not null;
-    update messaging.history as h
-    -- Why somebody decided of a doubt is in that person's own words.
-    set reason = case h.changed_by when 'decide_unknown' then v_mark else regexp_replace(h.reason, v_forms, v_mark, 'g') end
-    where h.message_id = any(v_messages) and (h.changed_by = 'decide_unknown' or h.reason ~ v_forms) and h.reason not like 'erased:%';
-    -- What the app could not take will not be tried again.
-    with given_up as (
-        select f.id from messaging.failed_effects as f
-        where f.message_id = any(v_messages) and (f.succeeded_at is null or f.error ~ v_forms)
-        for no key update skip locked
-    )
-    update messaging.failed_effects as f
-    set error = 'given up: the person was erased', succeeded_at = coalesce(f.succeeded_at, v_now)
-    from given_up
-    where given_up.id = f.id;
-    -- What was seen and decided about them stays; a provider's or a person's own words on it may hold a phone or a text.
-    update messaging.evidence as e
-    set detail = split_part(e.detail, ':', 1) || ': ' || v_mark || ', ' || e.id
-    where e.message_id = any(v_messages) and e.detail like '%:%' and e.detail not like '%: erased:%';
-    update messaging.decisions as d set why = null where d.message_id = any(v_messages) and d.why is not null;
-    delete from messaging.sightings as s where s.phone_key = v_key;
-
+    perform messaging.erase_outbox(v_messages, v_person.forms, v_mark, v_now);
+    delete from messaging.sightings as s where s.phone_key = any(v_person.keys);
     update messaging.inbound_events as e
     set
         payload = jsonb_build_object('removed', 'erased'), text = null, media_url = null,
         raw_removed_at = coalesce(e.raw_removed_at, v_now), text_removed_at = coalesce(e.text_removed_at, v_now),
         processed_at = coalesce(e.processed_at, v_now), person_key = null,
-        phone = case when messaging.phone_key(e.phone) = v_key or e.phone = any(v_lids) then v_mark else e.phone end
-    where e.id = any(v_events);
-    delete from messaging.person_lids as l where l.phone_key = v_key;
-    delete from messaging.takeovers as t where t.phone_key = v_key;
+        phone = case
+            when
+                messaging.phone_key(e.phone) = any(v_person.keys) or e.phone = any(v_person.lids) or e.profile_id = any(v_person.profiles)
+                then v_mark
+            else e.phone
+        end
+    where e.id = any(v_own);
+    -- Somebody else's message stays, and is answered: of it, only the digits are this person's.
+    update messaging.inbound_events as e
+    set
+        payload = messaging.replace_digits(e.payload, v_person.needles, v_mark),
+        text = regexp_replace(e.text, v_person.needles, v_mark, 'g')
+    where e.id = any(v_mentions);
+    delete from messaging.person_lids as l where l.phone_key = any(v_person.keys);
+    delete from messaging.takeovers as t where t.phone_key = any(v_person.keys);
     -- A stop in force keeps the key, and nothing else: the rules look it up by that. An old one is history.
     update messaging.opt_outs as x
     set word = null, phone_key = case when x.opted_in_at is null then x.phone_key else v_mark end
-    where x.phone_key = v_key and (x.word is not null or x.opted_in_at is not null);
+    where x.phone_key = any(v_person.keys) and (x.word is not null or x.opted_in_at is not null);
     return next;
 end
 $function$;
 grant execute on function messaging.erase_messages(text,text,text) to service_role;
-comment on function messaging.erase_messages(text,text,text) is 'A person is erased, the first half: what waits or is unknown is withdrawn; texts, raw events, phone and LIDs go from messages and events; a stop in force
-stays. in_flight: so many are being sent this moment, ask again. erasure_id null: there was nothing. Safe to repeat.';
+comment on function messaging.erase_messages(text,text,text) is 'A person is erased, the first half: what waits or is unknown is withdrawn; texts, raw events, phones (earlier ones too) and LIDs go from messages and events,
+and from what others wrote the digits; a stop in force stays. in_flight: so many are being sent this moment, ask again, or their words stay. erasure_id null:
+there was nothing. Safe to repeat.';
+
+CREATE OR REPLACE FUNCTION messaging.erase_outbox(p_ids bigint[], p_forms text, p_mark text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+    update messaging.outbox as o
+    set
+        phone = p_mark, phone_key = p_mark, content = messaging.removed_content(o.content, 'erased'),
+        facts = messaging.replace_digits(messaging.kept_facts(o.facts), p_forms, p_mark),
+        text_removed_at = coalesce(o.text_removed_at, p_now), delivery_error = null,
+        -- Of the text and the phone nothing can be found out any more by trying; a repeat of the request is told that it differs.
+        request_hash = sha256(convert_to(p_mark, 'UTF8')),
+        dedupe_key = case when o.dedupe_key ~ p_forms then p_mark || ':' || o.id else o.dedupe_key end,
+        subject_id = regexp_replace(o.subject_id, p_forms, p_mark, 'g'), run_id = regexp_replace(o.run_id, p_forms, p_mark, 'g'),
+        reason = case o.changed_by when 'decide_unknown' then p_mark else regexp_replace(o.reason, p_forms, p_mark, 'g') end
+    where o.id = any(p_ids);
+    update messaging.attempts as a set detail = null where a.message_id = any(p_ids) and a.detail is not null;
+    update messaging.receipts as r set error = null where r.message_id = any(p_ids) and r.error is not null;
+    update messaging.history as h
+    -- Why somebody decided of a doubt is in that person's own words.
+    set reason = case h.changed_by when 'decide_unknown' then p_mark else regexp_replace(h.reason, p_forms, p_mark, 'g') end
+    where h.message_id = any(p_ids) and (h.changed_by = 'decide_unknown' or h.reason ~ p_forms) and h.reason not like 'erased:%';
+    -- What the app could not take will not be tried again.
+    with given_up as (
+        select f.id from messaging.failed_effects as f
+        where f.message_id = any(p_ids) and (f.succeeded_at is null or f.error ~ p_forms)
+        for no key update skip locked
+    )
+    update messaging.failed_effects as f
+    set error = 'given up: the person was erased', succeeded_at = coalesce(f.succeeded_at, p_now)
+    from given_up
+    where given_up.id = f.id;
+    -- What was seen and decided about them stays; a provider's or a person's own words on it may hold a phone or a text.
+    update messaging.evidence as e
+    set detail = split_part(e.detail, ':', 1) || ': ' || p_mark || ', ' || e.id
+    where e.message_id = any(p_ids) and e.detail like '%:%' and e.detail not like '%: erased:%';
+    update messaging.decisions as d set why = null where d.message_id = any(p_ids) and d.why is not null;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.erase_outbox(bigint[],text,text,timestamp with time zone) is 'Words and phones go from these messages (locked by the caller) and from whatever tells of them; states, times and counts stay.';
 
 CREATE OR REPLACE FUNCTION messaging.erase_preview(p_phone text)
  RETURNS TABLE(what text, found bigint)
@@ -4896,34 +5021,28 @@ CREATE OR REPLACE FUNCTION messaging.erase_preview(p_phone text)
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-    with person as (
-        select
-            messaging.phone_key(p_phone) as key,
-            messaging.needles(p_phone) as needles,
-            array(select l.lid from messaging.person_lids as l where l.phone_key = messaging.phone_key(p_phone)) as lids,
-            array(
-                select p.id from public.profiles as p
-                where messaging.phone_key(p.phone) = messaging.phone_key(p_phone) and messaging.phone_key(p.phone) <> ''
-            ) as profiles
-    )
-
     select w.what, w.found
-    from person as x
+    from messaging.person_to_erase(p_phone) as x
+    cross join lateral (
+        select
+            count(*) filter (where n.is_own) as own,
+            count(*) filter (where not n.is_own) as mentions
+        from messaging.events_naming(x.keys, x.profiles, x.lids, x.needles) as n
+    ) as e
     cross join lateral (
         values
         ('messages', (
             select count(*) from messaging.outbox as o
-            where o.phone_key = x.key or (o.profile_id = any(x.profiles) and o.phone not like 'erased:%')
+            where (o.phone_key = any(x.keys) or o.profile_id = any(x.profiles)) and o.phone not like 'erased:%'
         )),
-        ('events', (
-            select count(*) from messaging.inbound_events as e
-            where messaging.phone_key(e.phone) = x.key or e.phone = any(x.lids) or e.payload::text ~ x.needles
-        )),
+        ('events', e.own),
+        ('mentions', e.mentions),
         ('profiles', cardinality(x.profiles)::bigint),
         ('lids', cardinality(x.lids)::bigint),
-        ('stops kept', (select count(*) from messaging.opt_outs as s where s.phone_key = x.key and s.opted_in_at is null))
+        ('erasures not over', cardinality(x.open_ids)::bigint),
+        ('stops kept', (select count(*) from messaging.opt_outs as s where s.phone_key = any(x.keys) and s.opted_in_at is null))
     ) as w (what, found)
-    where x.key ~ '^[0-9]{8,15}$'
+    where messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$'
 $function$;
 grant execute on function messaging.erase_preview(text) to service_role;
 comment on function messaging.erase_preview(text) is 'What erase_messages and erase_profile would find of a phone in any form. A stop in force is kept: it is what keeps us from writing again.';
@@ -4936,8 +5055,9 @@ CREATE OR REPLACE FUNCTION messaging.erase_profile(p_phone text, p_erasure_id bi
 AS $function$
 declare
     v_key text := messaging.phone_key(p_phone);
-    v_profiles uuid[];
+    v_person record;
     v_people uuid[];
+    v_erasures bigint[];
     v_table text;
     v_columns text[];
     v_rows bigint;
@@ -4945,13 +5065,14 @@ declare
     v_phone_may_be_null boolean;
 begin
     perform messaging.require(v_key ~ '^[0-9]{8,15}$', 'a person is erased by a phone of 8 to 15 digits');
-    v_profiles := array(
-        select p.id from public.profiles as p
-        where messaging.phone_key(p.phone) = v_key and messaging.phone_key(p.phone) <> ''
-        order by p.id
+    select x.* into v_person from messaging.person_to_erase(p_phone) as x;
+    perform from public.profiles as p where p.id = any(v_person.profiles) order by p.id for no key update;
+    v_erasures := array(
+        select r.id from messaging.erasures as r where r.id = any(v_person.open_ids || p_erasure_id)
+        order by r.id
         for no key update
     );
-    v_people := array(select p.user_id from public.profiles as p where p.id = any(v_profiles));
+    v_people := array(select p.user_id from public.profiles as p where p.id = any(v_person.profiles));
     select not a.attnotnull into v_phone_may_be_null
     from pg_catalog.pg_attribute as a
     where a.attrelid = 'public.profiles'::regclass and a.attname = 'phone';
@@ -4969,43 +5090,107 @@ begin
         v_rows := messaging.blank(v_table, v_columns, 'user_id', v_people);
         v_erased := v_erased || jsonb_build_object(v_table, v_rows);
     end loop;
-    update public.zapi_message_dedup as d set phone = null where messaging.phone_key(d.phone) = v_key;
+    update public.zapi_message_dedup as d set phone = null where messaging.phone_key(d.phone) = any(v_person.keys);
     v_rows := messaging.blank(
         'public.profiles',
         array[
             'name', 'email', 'therapy_experience', 'main_challenges', 'expectations', 'preferred_support_style', 'primary_topic',
             'preferred_session_time', 'stripe_customer_id'
         ],
-        'id', v_profiles
+        'id', v_person.profiles
     );
     -- Without a phone nobody can be written to, as canceled nobody is chosen, and the seat is free again (by trigger).
     update public.profiles as p
     set
         phone = case when not v_phone_may_be_null then 'erased@' || p.id end, status = 'canceled',
         canceled_at = coalesce(p.canceled_at, messaging.clock()), whatsapp_instance_id = null
-    where p.id = any(v_profiles);
+    where p.id = any(v_person.profiles);
     get diagnostics v_rows = row_count;
     v_erased := v_erased || jsonb_build_object('public.profiles', v_rows);
     -- A later event of the subscription finds nobody.
-    update messaging.stripe_events as s set profile_id = null where s.profile_id = any(v_profiles);
+    update messaging.stripe_events as s set profile_id = null where s.profile_id = any(v_person.profiles);
     -- What agencies send to the phone: nobody is written to that was not entered again.
     update public.whatsapp_report_settings as r
     set phone_number = null, is_active = false
-    where messaging.phone_key(r.phone_number) = v_key;
+    where messaging.phone_key(r.phone_number) = any(v_person.keys);
     get diagnostics v_rows = row_count;
     v_erased := v_erased || jsonb_build_object('public.whatsapp_report_settings', v_rows);
     update public.account_balance_alerts as b
     set recipient_phone = null, is_active = false
-    where messaging.phone_key(b.recipient_phone) = v_key;
+    where messaging.phone_key(b.recipient_phone) = any(v_person.keys);
     get diagnostics v_rows = row_count;
     v_erased := v_erased || jsonb_build_object('public.account_balance_alerts', v_rows);
-    update messaging.erasures as e set erased = e.erased || v_erased where e.id = p_erasure_id;
+    -- Why the provider refused a report is in its own words, which may name the phone. As text: an adopted column may be of any type.
+    v_rows := messaging.blank('public.whatsapp_report_logs', array['error_message'], 'id', array(
+        select l.id from public.whatsapp_report_logs as l
+        where l.message_id::text in (
+            select o.id::text from messaging.outbox as o where o.phone_key in (select 'erased:' || r.id from unnest(v_erasures) as r (id))
+        )
+    ));
+    v_erased := v_erased || jsonb_build_object('public.whatsapp_report_logs', v_rows);
+    update messaging.erasures as r set erased = r.erased || v_erased where r.id = p_erasure_id;
+    -- What is still to be erased may tell the app something more: then the next call has to come back here.
+    update messaging.erasures as r
+    set open_keys = null, open_profiles = null
+    where
+        r.id = any(v_erasures) and not exists (
+            select from messaging.outbox as o
+            where (o.phone_key = any(v_person.keys) or o.profile_id = any(v_person.profiles)) and o.phone not like 'erased:%'
+        );
     return v_erased;
 end
 $function$;
 grant execute on function messaging.erase_profile(text,bigint) to service_role;
 comment on function messaging.erase_profile(text,bigint) is 'A person is erased, the second half: the words in the app''s tables, name, phone and e-mail of the profile, which stays without a number as canceled; what
-agencies send to the phone is switched off. The counts join the erasure''s. Safe to repeat.';
+agencies send to the phone is switched off. The counts join the erasure''s, which is over unless something is still being sent. Safe to repeat.';
+
+CREATE OR REPLACE FUNCTION messaging.events_naming(p_keys text[], p_profiles uuid[], p_lids text[], p_needles text)
+ RETURNS TABLE(event_id bigint, is_own boolean)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        e.id,
+        w.is_theirs or case
+            when w.writer <> '' then w.writer ~ p_needles
+            -- Nobody is known who wrote it (a group, a list, the provider itself): rather too much goes than too little.
+            else coalesce(split_part(e.phone, '@', 1) !~ '^[0-9]+$' or e.phone ~ '@(g[.]us|broadcast|newsletter)$', true)
+        end
+    from messaging.inbound_events as e
+    cross join lateral (
+        select
+            coalesce(
+                e.phone not like 'erased:%'
+                and (messaging.phone_key(e.phone) = any(p_keys) or e.phone = any(p_lids) or e.profile_id = any(p_profiles)), false
+            ) as is_theirs,
+            -- Who wrote in a group, as either provider names them.
+            concat_ws(
+                ' ', e.payload ->> 'participantPhone', e.payload ->> 'participantLid', e.payload #>> '{data,key,participant}',
+                e.payload #>> '{data,key,participantAlt}', e.payload #>> '{data,key,participantPn}', e.payload #>> '{data,participant}'
+            ) as writer
+    ) as w
+    where w.is_theirs or e.payload::text ~ p_needles or e.text ~ p_needles
+$function$;
+-- executed by its owner only
+comment on function messaging.events_naming(text[],uuid[],text[],text) is 'The events of a person (is_own), and those in which somebody else mentions them.';
+
+CREATE OR REPLACE FUNCTION messaging.events_still_read()
+ RETURNS SETOF bigint
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select distinct t.value::bigint
+    from messaging.failed_effects as f
+    inner join messaging.outbox as o on f.message_id = o.id
+    cross join lateral jsonb_array_elements_text(
+        case jsonb_typeof(o.facts -> 'turn' -> 'events') when 'array' then o.facts -> 'turn' -> 'events' else '[]' end
+    ) as t
+    where f.succeeded_at is null and t.value ~ '^[0-9]{1,18}$'
+$function$;
+-- executed by its owner only
+comment on function messaging.events_still_read() is 'The events of turns whose effects the app has not taken yet: tried again, they read the words.';
 
 CREATE OR REPLACE FUNCTION messaging.evidence_of(p_message_id bigint)
  RETURNS jsonb
@@ -5222,6 +5407,7 @@ declare
     v_message messaging.outbox;
     v_instance public.whatsapp_instances;
     v_control messaging.control;
+    v_wait_until timestamptz;
     v_because text;
 begin
     select o.* into v_message from messaging.outbox as o where o.id = p_message_id;
@@ -5230,6 +5416,7 @@ begin
     end if;
     select i.* into v_instance from public.whatsapp_instances as i where i.id = v_message.instance_id;
     select c.* into v_control from messaging.control as c;
+    select s.wait_until into v_wait_until from messaging.senders as s where s.instance_id = v_message.instance_id;
 
     v_because := case
         when v_message.dispatch_state in ('accepted', 'rejected', 'expired', 'withdrawn') then v_message.reason
@@ -5251,6 +5438,11 @@ begin
             then format('the provider refuses the number %s: %s', v_instance.name, v_instance.halted_reason)
         when v_instance.status <> 'active' then format('the number %s is %s', v_instance.name, v_instance.status)
         when v_message.dispatch_state = 'held' then v_message.reason
+        when v_wait_until > messaging.clock() and v_wait_until >= v_message.not_before
+            then format(
+                'the provider asked the number %s to wait until %s',
+                v_instance.name, to_char(v_wait_until at time zone v_message.time_zone, 'HH24:MI:SS')
+            )
         when v_message.not_before > messaging.clock() then coalesce(v_message.reason, 'its time has not come')
         else 'it waits for its turn at the pace of ' || v_instance.name
     end;
@@ -5660,6 +5852,12 @@ declare
     v_gap numeric;
     v_cap timestamptz;
 begin
+    if p_retry_after_s > 0 then
+        -- A provider that asks to wait asks the whole number; of two that it asked for, the longer holds.
+        update messaging.senders as s
+        set wait_until = greatest(s.wait_until, v_now + make_interval(secs => p_retry_after_s::double precision))
+        where s.instance_id = p_attempt.instance_id;
+    end if;
     select s.* into v_sender from messaging.senders as s where s.instance_id = p_attempt.instance_id;
     v_factor := messaging.gap_factor(v_sender, v_now);
 
@@ -5674,7 +5872,6 @@ begin
             set paced_since_return = s.paced_since_return + 1
             where s.instance_id = p_attempt.instance_id;
         end if;
-        v_gap := greatest(v_gap, coalesce(p_retry_after_s, 0));
         perform messaging.wake(
             p_attempt.instance_id,
             v_now + make_interval(secs => v_gap::double precision),
@@ -5713,8 +5910,6 @@ begin
         p_attempt.instance_id,
         greatest(
             v_sender.next_send_at,
-            -- A provider that asks to wait asks the whole number.
-            v_now + make_interval(secs => p_retry_after_s::double precision),
             least(v_now + make_interval(secs => v_sender.reply_gap_s::double precision), v_cap)
         )
     );
@@ -5903,9 +6098,9 @@ begin
     select s.* into v_sender from messaging.senders as s where s.instance_id = v_message.instance_id;
     if v_message.lane = 'reply' then
         if messaging.ramp_left(v_sender, messaging.clock()) = 0 then
-            return greatest(v_message.not_before, messaging.clock());
+            return greatest(v_message.not_before, v_sender.wait_until, messaging.clock());
         end if;
-        return greatest(v_message.not_before, v_sender.reply_after, messaging.clock()) + (
+        return greatest(v_message.not_before, v_sender.reply_after, v_sender.wait_until, messaging.clock()) + (
             select make_interval(secs => (count(*) * v_sender.reply_gap_s)::double precision)
             from messaging.outbox as o
             where
@@ -6003,7 +6198,9 @@ begin
     elsif p_what = 'event_texts' then
         with old as (
             select e.id from messaging.inbound_events as e
-            where e.text is not null and e.processed_at is not null and e.received_at < v_before
+            where
+                e.text is not null and e.processed_at is not null and e.received_at < v_before
+                and not exists (select from messaging.events_still_read() as n (event_id) where n.event_id = e.id)
             order by e.received_at
             limit p_limit
             for no key update skip locked
@@ -6031,7 +6228,8 @@ end
 $function$;
 grant execute on function messaging.forget(text,integer,integer) to service_role;
 comment on function messaging.forget(text,integer,integer) is 'Removes a batch of what is older than so many days and over; answers how many rows. texts: content and facts of ended messages, never of those that wait or
-are unknown. event_texts: the words of events. raw_events: what the provider sent. States, times, counts, keys and history stay. Safe to repeat.';
+are unknown. event_texts: the words of events. raw_events: what the provider sent. What a failed effect has yet to read is spared. States, times, counts, keys
+and history stay. Safe to repeat.';
 
 CREATE OR REPLACE FUNCTION messaging.forget_buckets(p_limit integer DEFAULT 500)
  RETURNS integer
@@ -6134,12 +6332,14 @@ AS $function$
             where
                 o.text_removed_at is null and o.dispatch_state in ('accepted', 'rejected', 'expired', 'withdrawn')
                 and o.changed_at < messaging.clock() - make_interval(days => p_keep_days)
+                and not exists (select from messaging.failed_effects as f where f.message_id = o.id and f.succeeded_at is null)
         )
         when 'event_texts' then (
             select count(*) from messaging.inbound_events as e
             where
                 e.text is not null and e.processed_at is not null
                 and e.received_at < messaging.clock() - make_interval(days => p_keep_days)
+                and not exists (select from messaging.events_still_read() as n (event_id) where n.event_id = e.id)
         )
         when 'raw_events' then (
             select count(*) from messaging.inbound_events as e
@@ -6150,7 +6350,8 @@ AS $function$
     end
 $function$;
 grant execute on function messaging.forgettable(text,integer) to service_role;
-comment on function messaging.forgettable(text,integer) is 'How many rows have something that is kept for longer than so many days: texts (of messages that are over), event_texts, raw_events.';
+comment on function messaging.forgettable(text,integer) is 'How many rows have something that is kept for longer than so many days and that nothing is to read any more: texts (of messages that are over), event_texts,
+raw_events.';
 
 CREATE OR REPLACE FUNCTION messaging.gap_factor(p_sender messaging.senders, p_now timestamp with time zone)
  RETURNS numeric
@@ -6353,6 +6554,17 @@ end
 $function$;
 grant execute on function messaging.halt_instance(uuid,text,text) to service_role;
 comment on function messaging.halt_instance(uuid,text,text) is 'active -> disconnected, or sets the reason why the provider refuses the number; its messages wait. True if that is news.';
+
+CREATE OR REPLACE FUNCTION messaging.has_enqueued(p_enqueued_by text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select exists (select from messaging.outbox as o where o.enqueued_by = p_enqueued_by)
+$function$;
+grant execute on function messaging.has_enqueued(text) to service_role;
+comment on function messaging.has_enqueued(text) is 'Whether anything was ever enqueued under this name. Reads the whole outbox where nothing was: for a person''s question, not for a loop.';
 
 CREATE OR REPLACE FUNCTION messaging.has_opted_out(p_agency_id uuid, p_purpose text, p_written_phone text)
  RETURNS boolean
@@ -6640,6 +6852,24 @@ $function$;
 -- executed by its owner only
 comment on function messaging.is_own_message(uuid) is 'Whether messages of this agency (null: the house) are for whoever asks to see and decide: a manager''s own agency, the house''s for an admin. WP007
 for anybody else.';
+
+CREATE OR REPLACE FUNCTION messaging.is_run(p_run_id text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    select
+        exists (select from messaging.outbox as o where o.run_id = p_run_id)
+        or exists (
+            select from messaging.schedule_runs as r
+            where
+                r.function_name = split_part(p_run_id, ':', 1)
+                and r.function_name || ':' || to_char(r.slot at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"') = p_run_id
+        )
+$function$;
+grant execute on function messaging.is_run(text) to service_role;
+comment on function messaging.is_run(text) is 'Whether a run of this name enqueued anything, or is one of the scheduler''s.';
 
 CREATE OR REPLACE FUNCTION messaging.is_silent(p_attempt messaging.attempts, p_message messaging.outbox)
  RETURNS boolean
@@ -8385,6 +8615,57 @@ $function$;
 -- executed by its owner only
 comment on function messaging.people_weekly_report() is 'Audience: active people who are not talking to us right now, with the figures of the local week from Monday (functions 2.5).';
 
+CREATE OR REPLACE FUNCTION messaging.person_to_erase(p_phone text)
+ RETURNS TABLE(keys text[], profiles uuid[], lids text[], forms text, needles text, open_ids bigint[])
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_key text := messaging.phone_key(p_phone);
+    v_had text[];
+begin
+    open_ids := array(select r.id from messaging.erasures as r where v_key = any(r.open_keys) order by r.id);
+    profiles := array(
+        select p.id from public.profiles as p where messaging.phone_key(p.phone) = v_key and messaging.phone_key(p.phone) <> ''
+        union
+        select unnest(r.open_profiles) from messaging.erasures as r where r.id = any(open_ids)
+        order by 1
+    );
+    -- Where the person was before: never a number of ours, to which a test may have been sent.
+    v_had := array(
+        select h.key
+        from (
+            select o.phone_key as key from messaging.outbox as o where o.profile_id = any(profiles)
+            union
+            select messaging.phone_key(e.phone) from messaging.inbound_events as e
+            where e.profile_id = any(profiles) and e.phone not like 'erased:%' and e.phone not like '%@lid'
+            union
+            select unnest(r.open_keys) from messaging.erasures as r where r.id = any(open_ids)
+        ) as h
+        where
+            h.key ~ '^[0-9]{8,15}$' and h.key <> v_key
+            and not exists (select from public.whatsapp_instances as i where messaging.phone_key(i.phone_number) = h.key)
+        order by h.key
+    );
+    -- A phone that is somebody else's by now names somebody else: of it, only what bears the profile is this person's.
+    keys := v_key || array(
+        select h.key from unnest(v_had) as h (key)
+        where not exists (
+            select from public.profiles as p where messaging.phone_key(p.phone) = h.key and p.id <> all(profiles)
+        )
+    );
+    lids := array(select l.lid from messaging.person_lids as l where l.phone_key = any(keys) order by l.lid);
+    select string_agg(array_to_string(messaging.phone_forms(h.key), '|'), '|') into forms from unnest(v_key || v_had) as h (key);
+    -- Whole numbers, with the zeros of a trunk or an exit code: not eight digits amid a timestamp.
+    select '(?<![0-9])0{0,2}(?:' || string_agg(messaging.needles(k.key), '|') || ')(?![0-9])' into needles from unnest(keys) as k (key);
+    return next;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.person_to_erase(text) is 'Who is meant by a phone: the keys of it and of earlier phones that nobody else has, profiles, LIDs. forms: a pattern of all phones they ever had, for what is
+theirs; needles: of what names them and nobody else, for what others wrote. open_ids: erasures of them that are not over.';
+
 CREATE OR REPLACE FUNCTION messaging.phone_forms(p_phone text)
  RETURNS text[]
  LANGUAGE sql
@@ -9062,6 +9343,33 @@ $function$;
 -- executed by its owner only
 comment on function messaging.renumber_pool() is 'Makes pool_slots hold exactly the house numbers in the pool, without holes.';
 
+CREATE OR REPLACE FUNCTION messaging.replace_digits(p_json jsonb, p_pattern text, p_mark text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+    if p_json::text !~ p_pattern then
+        return p_json;
+    end if;
+    return case jsonb_typeof(p_json)
+        when 'object' then (
+            select jsonb_object_agg(regexp_replace(f.key, p_pattern, p_mark, 'g'), messaging.replace_digits(f.value, p_pattern, p_mark))
+            from jsonb_each(p_json) as f
+        )
+        when 'array' then (
+            select jsonb_agg(messaging.replace_digits(f.value, p_pattern, p_mark) order by f.ordinality)
+            from jsonb_array_elements(p_json) with ordinality as f
+        )
+        when 'number' then to_jsonb(p_mark)
+        else to_jsonb(regexp_replace(p_json #>> '{}', p_pattern, p_mark, 'g'))
+    end;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.replace_digits(jsonb,text,text) is 'The same JSON with a mark for what matches in keys and texts, and for numbers that match (then a text).';
+
 CREATE OR REPLACE FUNCTION messaging.report_as_of(p_link public.client_manager_links, p_setting public.whatsapp_report_settings, p_date date)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -9496,7 +9804,7 @@ AS $function$
                 then format(
                     'the number came back at %s; ramping until %s or for %s more messages: its gaps are %s times as long now', t.back,
                     to_char(
-                        (s.returned_at + make_interval(secs => messaging.ramp_span_s(s)::double precision)) at time zone o.time_zone, 'HH24:MI:SS'
+                        (s.returned_at + make_interval(secs => messaging.ramp_span_s(s)::double precision)) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
                     ),
                     s.ramp_messages - s.paced_since_return, round(messaging.gap_factor(s, n.now), 1)
                 )
@@ -9507,7 +9815,7 @@ AS $function$
                     when g.purged_at is null then 'it stood in the provider''s own queue when a worker was about to purge that'
                     else format(
                         'it stood in the provider''s own queue when that was purged at %s: most probably never delivered',
-                        to_char(g.purged_at at time zone o.time_zone, 'YYYY-MM-DD HH24:MI:SS')
+                        to_char(g.purged_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
                     )
                 end
             from messaging.purged as g
@@ -9520,12 +9828,12 @@ AS $function$
     inner join messaging.senders as s on o.instance_id = s.instance_id
     inner join public.whatsapp_instances as i on o.instance_id = i.id
     cross join (select messaging.clock() as now) as n
-    cross join lateral (select to_char(s.returned_at at time zone o.time_zone, 'HH24:MI:SS') as back) as t
+    cross join lateral (select to_char(s.returned_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as back) as t
     where o.id = p_message_id
 $function$;
 grant execute on function messaging.return_notes(bigint) to service_role;
-comment on function messaging.return_notes(bigint) is 'What its number''s return means for a message, in sentences, in the person''s time zone: that the number waits for its purge, or is ramping; that
-the message was purged.';
+comment on function messaging.return_notes(bigint) is 'What its number''s return means for a message, in sentences, their times in ISO 8601 of UTC: that the number waits for its purge, or is
+ramping; that the message was purged.';
 
 CREATE OR REPLACE FUNCTION messaging.returns()
  RETURNS TABLE(instance_id uuid, instance_name text, down_since timestamp with time zone, returned_at timestamp with time zone, is_prepared boolean, failures integer, failure text, gap_factor numeric, ramp_until timestamp with time zone, ramp_messages_left integer, purged bigint)
@@ -9568,10 +9876,19 @@ declare
     v_was_live boolean;
 begin
     perform messaging.lock_instance(p_instance_id);
-    select i.previous_webhook_token_hash is not null into v_was_live
+    if exists (select from messaging.webhook_attempts as a where a.instance_id = p_instance_id and a.settled_at is null) then
+        raise exception using
+            errcode = 'WP004',
+            message = 'nothing revoked: the provider did not confirm the last new webhook secret, so which one it uses is not known';
+    end if;
+    select
+        i.previous_webhook_token_hash is not null
+        or exists (select from messaging.webhook_attempts as a where a.instance_id = p_instance_id)
+        into v_was_live
     from public.whatsapp_instances as i where i.id = p_instance_id;
     if v_was_live then
         update public.whatsapp_instances as i set previous_webhook_token_hash = null where i.id = p_instance_id;
+        delete from messaging.webhook_attempts as a where a.instance_id = p_instance_id;
         insert into messaging.instance_history (instance_id, happened_at, changed_by, change)
         values (p_instance_id, messaging.clock(), p_by, 'previous webhook token revoked');
     end if;
@@ -9579,7 +9896,8 @@ begin
 end
 $function$;
 grant execute on function messaging.revoke_previous_webhook_token(uuid,text) to service_role;
-comment on function messaging.revoke_previous_webhook_token(uuid,text) is 'Ends at once what the secret before the last rotation is still good for; false where none was.';
+comment on function messaging.revoke_previous_webhook_token(uuid,text) is 'Ends at once what all secrets but the present one are still good for; false where none was. WP004 while an attempt is unclear: the provider
+may be using any of them.';
 
 CREATE OR REPLACE FUNCTION messaging.rule_against(p_purpose text, p_profile_id uuid, p_agency_id uuid, p_phone_key text, p_time_zone text, p_now timestamp with time zone)
  RETURNS messaging.verdict
@@ -10373,7 +10691,8 @@ begin
 end
 $function$;
 grant execute on function messaging.set_webhook_token(uuid,bytea,text) to service_role;
-comment on function messaging.set_webhook_token(uuid,bytea,text) is 'Rotates the secret in the webhook path; the one before stays valid until the next rotation.';
+comment on function messaging.set_webhook_token(uuid,bytea,text) is 'Rotates the secret where the provider is told by other means, in one step; the one before stays valid until the next rotation. Whoever tells
+the provider uses begin_webhook_rotation.';
 
 CREATE OR REPLACE FUNCTION messaging.settle_expired(p_instance_id uuid, p_now timestamp with time zone)
  RETURNS integer
@@ -11350,6 +11669,7 @@ AS $function$
 declare
     v_sender messaging.senders;
     v_slot timestamptz;
+    v_slot_due timestamptz;
     v_lease timestamptz;
     v_busy boolean;
     v_answering boolean;
@@ -11357,7 +11677,9 @@ declare
     v_head timestamptz;
 begin
     select s.* into v_sender from messaging.senders as s where s.instance_id = p_instance_id;
-    v_slot := coalesce(p_next_send_at, v_sender.next_send_at);
+    -- Whatever a caller draws or frees: no slot lies before what the provider asked for.
+    v_slot := greatest(coalesce(p_next_send_at, v_sender.next_send_at), v_sender.wait_until);
+    v_slot_due := greatest(coalesce(p_slot_due_at, v_sender.slot_due_at), v_sender.wait_until);
 
     select
         min(o.leased_until),
@@ -11378,6 +11700,9 @@ begin
         -- After a return answers go one by one: the end of this one wakes the number for the next.
         if v_reply is not null and messaging.ramp_left(v_sender, messaging.clock()) > 0 then
             v_reply := case when not v_answering then greatest(v_reply, v_sender.reply_after) end;
+        end if;
+        if v_reply is not null then
+            v_reply := greatest(v_reply, v_sender.wait_until);
         end if;
 
         if not v_busy then
@@ -11405,12 +11730,12 @@ begin
     update messaging.senders as s
     set
         next_send_at = v_slot,
-        slot_due_at = coalesce(p_slot_due_at, s.slot_due_at),
+        slot_due_at = v_slot_due,
         ready_at = least(v_lease, v_reply, v_head)
     where
         s.instance_id = p_instance_id
         and (
-            s.next_send_at <> v_slot or s.slot_due_at <> coalesce(p_slot_due_at, s.slot_due_at)
+            s.next_send_at <> v_slot or s.slot_due_at <> v_slot_due
             or s.ready_at is distinct from least(v_lease, v_reply, v_head)
         );
 end
@@ -11465,10 +11790,15 @@ AS $function$
     from public.whatsapp_instances as i
     where
         i.provider = 'evolution'
-        and (i.webhook_token_hash = p_token_hash or i.previous_webhook_token_hash = p_token_hash)
+        and (
+            i.webhook_token_hash = p_token_hash
+            or i.previous_webhook_token_hash = p_token_hash
+            or i.id = any(array(select a.instance_id from messaging.webhook_attempts as a where a.token_hash = p_token_hash))
+        )
 $function$;
 grant execute on function messaging.webhook_connection(bytea) to service_role;
-comment on function messaging.webhook_connection(bytea) is 'Whose webhook this is, by the hash of the secret in its header; two secrets are live, for the time of a rotation.';
+comment on function messaging.webhook_connection(bytea) is 'Whose webhook this is, by the hash of the secret in its header; two secrets are live, for the time of a rotation, and those of unclear
+attempts.';
 
 CREATE OR REPLACE FUNCTION messaging.webhook_instance(p_token_hash bytea DEFAULT NULL::bytea, p_zapi_instance_id text DEFAULT NULL::text)
  RETURNS TABLE(instance_id uuid, instance_name text, zapi_instance_id text, zapi_token text, phone_number text)
@@ -11482,7 +11812,10 @@ AS $function$
         i.provider = 'zapi'
         and case
             when p_token_hash is not null
-                then i.webhook_token_hash = p_token_hash or i.previous_webhook_token_hash = p_token_hash
+                then
+                    i.webhook_token_hash = p_token_hash
+                    or i.previous_webhook_token_hash = p_token_hash
+                    or i.id = any(array(select a.instance_id from messaging.webhook_attempts as a where a.token_hash = p_token_hash))
             else i.zapi_instance_id = p_zapi_instance_id
         end
     order by i.created_at
