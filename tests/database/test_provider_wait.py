@@ -1,4 +1,4 @@
-"""A provider that asks to wait (429, Retry-After) asks the whole number: both lanes, whatever ends meanwhile."""
+"""A provider that asks to wait (429, Retry-After) asks the whole number, whatever else ends meanwhile."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A rollback over the whole of schema messaging: what nothing else holds is not dropped without being told so."""
+"""A rollback over all of schema messaging: what nothing else holds is not dropped without a word."""
 
 import re
 from collections.abc import Iterator
@@ -100,9 +100,13 @@ A_NUMBER = (
     "insert into public.whatsapp_instances (name, zapi_instance_id, zapi_token, zapi_client_token)"
     " values ('a number', 'I', 't', 'c')"
 )
-MADE_BY = made_by() | dict.fromkeys((each for each in SETTINGS if each.startswith("control")), "0004.messaging")
+MADE_BY = made_by() | dict.fromkeys(
+    (each for each in SETTINGS if each.startswith("control")), "0004.messaging"
+)
 MADE_BY |= {each: "0007.outbox" for each in SETTINGS if each not in MADE_BY}
-KEPT = sorted(set(MADE_BY) - set(TRANSIENT_TABLES) - set(TRANSIENT_COLUMNS), key=lambda each: MADE_BY[each])
+KEPT = sorted(
+    set(MADE_BY) - set(TRANSIENT_TABLES) - set(TRANSIENT_COLUMNS), key=lambda each: (MADE_BY[each], each)
+)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +129,8 @@ def fill(connection: psycopg.Connection[Any], what: str) -> None:
     columns = connection.execute(
         "select column_name, data_type from information_schema.columns"
         " where table_schema = 'messaging' and table_name = %s and is_identity = 'NO'"
-        " and (is_nullable = 'NO' and column_default is null or column_name = %s or %s || column_name = any(%s))",
+        " and (is_nullable = 'NO' and column_default is null or column_name = %s"
+        " or %s || column_name = any(%s))",
         [table, column, f"{table}.", list(FITTING)],
     ).fetchall()
     values = {name: FITTING.get(f"{table}.{name}", BY_TYPE.get(kind, "null")) for name, kind in columns}
@@ -156,7 +161,9 @@ def test_every_table_and_column_of_messaging_is_known_here(head: Project) -> Non
     with head.connect() as connection:
         tables = {
             name
-            for (name,) in connection.execute("select tablename from pg_tables where schemaname = 'messaging'")
+            for (name,) in connection.execute(
+                "select tablename from pg_tables where schemaname = 'messaging'"
+            )
         }
     assert {each for each in MADE_BY if "." not in each} == tables
     assert set(TRANSIENT_TABLES) | set(TRANSIENT_COLUMNS) <= set(MADE_BY)
@@ -164,12 +171,16 @@ def test_every_table_and_column_of_messaging_is_known_here(head: Project) -> Non
 
 @pytest.mark.parametrize("what", KEPT)
 def test_a_record_is_not_dropped_without_being_told_so(head: Project, what: str) -> None:
-    """One row, or one value, refuses the rollback of the migration that makes it, by name; all is as it was."""
+    """One row or value refuses the rollback of the migration that makes it, by name; all is as it was."""
     names = [each.name for each in status(head.url)]
     with head.connect() as connection:
         fill(connection, what)
         try:
-            told = "messaging.senders" if what in SETTINGS and MADE_BY[what] == "0007.outbox" else f"messaging.{what}"
+            told = (
+                "messaging.senders"
+                if what in SETTINGS and MADE_BY[what] == "0007.outbox"
+                else f"messaging.{what}"
+            )
             with pytest.raises(WouldDiscardData, match=rf"{re.escape(told)} holds 1 (rows|values)"):
                 rollback(head.url, before(MADE_BY[what], names), say=silent)
             assert {each.state for each in status(head.url)} == {"applied"}
@@ -178,7 +189,7 @@ def test_a_record_is_not_dropped_without_being_told_so(head: Project, what: str)
 
 
 def test_told_to_discard__all_of_it_goes(server_url: str) -> None:
-    """With a row in every table and a value in every column nothing stands in the way; then it migrates again."""
+    """With a row in every table and a value in every setting it goes through, and migrates again."""
     with project(server_url) as found:
         schema = found.dump()
         apply_all(found.url, silent)
