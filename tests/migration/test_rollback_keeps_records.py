@@ -65,6 +65,7 @@ BY_TYPE = {
     "numeric": "2",
     "boolean": "false",
     "bytea": "'x'",
+    "ARRAY": "'{}'",
 }
 FITTING = {
     "outbox.lane": "'bulk'",
