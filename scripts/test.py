@@ -1,6 +1,6 @@
 """`python3 scripts/test.py [--quick] [pytest's arguments]`: the whole suite on disposable databases.
 
-Everything takes an hour on two cores. --quick leaves out the tests marked slow (three minutes); --tier commit
+Everything takes an hour on two cores. --quick leaves out the tests marked slow (ten minutes); --tier commit
 runs only what shows a line of the scoreboard (tests/scoreboard.py) within 90 s, --tier landing within 10
 minutes, --tier nightly within an hour, with the largest cases, which nothing else runs.
 --random-order [--seed S] shuffles modules, and tests within them; --repeat N does it all N times, with the
