@@ -12,6 +12,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from edge.addresses import caller_address
+from edge.again import until_stored
 from edge.body import MAX_BYTES, BodyGuard, BodyRefused, is_form, parse_lenient, parse_strict
 from edge.errors import ErrorAnswers
 from edge.functions import Call, EdgeFunction, Handler, load_functions
@@ -105,7 +106,8 @@ class FunctionResource:
             person=person,
             address=self._address(req) if self._function.caller == "stranger" else None,
         )
-        resp.media = self._handle(call)
+        is_event = self._function.caller == "provider"
+        resp.media = until_stored(self._handle, call) if is_event else self._handle(call)
 
     def _address(self, req: falcon.Request) -> str | None:
         if holds_key(req.get_header("authorization"), self._settings.service_role_key):

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from scripts.embedded import EmbeddedPostgres, bootstrap_supabase
@@ -77,6 +78,23 @@ def test_postgres_away_is_a_503_that_asks_to_come_back_and_then_all_is_well(
         assert sign_up(client, phone="11987650002").json()["success"] is True
     assert logs.named("request.failed") == []
     assert len(logs.named("request.unavailable")) >= 5 and "postgresql://" not in logs.text
+
+
+def test_an_event_whose_call_was_cut_off_is_taken_all_the_same(
+    client: httpx.Client, db: Database, database_url: str, number: Number, logs: Logs
+) -> None:
+    """The connection dies in mid-call: the event is handled again, and stored once."""
+    sign_up(client)
+    waiting = "from pg_locks where relation = 'messaging.inbound_events'::regclass and not granted"
+    with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as thread:
+        other.execute("lock table messaging.inbound_events in exclusive mode")
+        asked = thread.submit(client.post, number.webhook, json=message(number))
+        killed = f"select pg_terminate_backend(pid) {waiting}"
+        eventually(lambda: other.execute(killed).fetchall(), what="the event being stored")
+        eventually(lambda: logs.named("event.again") or asked.done(), what="the second try")
+        other.rollback()
+        assert asked.result(10).json().get("status") == "accepted"
+    assert stored(db)["events"] == 1
 
 
 def test_database_that_is_not_migrated_is_a_503(bare_database_url: str, logs: Logs) -> None:
