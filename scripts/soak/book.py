@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# A status has the id alone: the message may as well have been typed by hand (zapi contract 5.2 to 5.4).
+SAYS_WHO_SENT = frozenset({"DeliveryCallback", "ReceivedCallback"})
+
 
 @dataclass(frozen=True)
 class Book:
-    """`times`: acceptances of each text. `told`: texts of which an event reached us. `ambiguous`: faults
-    after which a caller cannot know."""
+    """`times`: acceptances of each text. `told`: texts of which an event reached us; `recognisable`: those of
+    which one said that the API sent them. `ambiguous`: faults after which a caller cannot know."""
 
     times: Counter[str]
     told: frozenset[str]
+    recognisable: frozenset[str]
     faults: Counter[str]
     ambiguous: int
     smallest_gap_s: float | None
@@ -27,7 +31,7 @@ class Book:
         faults: Counter[str] = Counter()
         ambiguous = 0
         texts: dict[str, str] = {}
-        told: set[str] = set()
+        told: defaultdict[str, set[str]] = defaultdict(set)
         at: defaultdict[str, list[float]] = defaultdict(list)
         with log.open("rb") as lines:
             for line in lines:
@@ -42,10 +46,11 @@ class Book:
                     faults[entry["kind"]] += 1
                     ambiguous += bool(entry["ambiguous"])
                 elif entry["event"] == "told":
-                    told.add(entry["messageId"])
+                    told[texts.get(entry["messageId"], "")].add(entry["kind"])
+        told.pop("", None)
         gaps = list(_gaps(at.values()))
-        known = frozenset(texts[message_id] for message_id in told & texts.keys())
-        return cls(times, known, faults, ambiguous, min(gaps) if gaps else None)
+        ours = frozenset(text for text, kinds in told.items() if kinds & SAYS_WHO_SENT)
+        return cls(times, frozenset(told), ours, faults, ambiguous, min(gaps) if gaps else None)
 
 
 def gaps_between(acceptances: Iterable[Mapping[str, Any]]) -> list[float]:

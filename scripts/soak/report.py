@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from scripts.soak.judge import CONFIRMED_SHARE, Verdict
+from scripts.soak.judge import CONFIRMED_SHARE, SHARE_OF_AT_LEAST, Verdict
 from scripts.soak.run import BACK_WITHIN_S, GAPS_S, Outcome
 
 
@@ -61,6 +61,8 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             "unknown_and_sent": verdict.unknown_sent,
             "with_a_surviving_receipt": verdict.told,
             "of_these_recovered": verdict.told_confirmed,
+            "recognisable": verdict.recognisable,
+            "recognisable_recovered": verdict.recognisable_confirmed,
             "sent_and_presumed_not_sent": len(verdict.called_unsent),
             "smallest_gap_s": verdict.smallest_gap_s,
             "audit_findings": verdict.findings,
@@ -95,7 +97,10 @@ def _rows(outcome: Outcome, verdict: Verdict) -> list[tuple[str, str, str]]:
         share = (
             f"{verdict.told_confirmed:,} of {verdict.told:,} ({verdict.told_confirmed / verdict.told:.1%})"
         )
-        rows.append(("recovered where a receipt survived", share, f"at least {CONFIRMED_SHARE:.0%}"))
+        of_many = f"at least {CONFIRMED_SHARE:.0%} of {SHARE_OF_AT_LEAST:,} or more"
+        rows.append(("recovered where a receipt survived", share, of_many))
+        ours = f"{verdict.recognisable_confirmed:,} of {verdict.recognisable:,}"
+        rows.append(("  where one said who sent it", ours, "all"))
     if outcome.back_s:
         rows.append(("workers back after", f"{max(outcome.back_s):.1f} s", f"{BACK_WITHIN_S:g} s"))
     if verdict.smallest_gap_s is not None:

@@ -119,20 +119,38 @@ def test_an_unknown_needs_a_reason(db: Database, database_url: str, provider: Pr
 
 
 @pytest.mark.usefixtures("number")
-def test_an_unknown_whose_receipt_arrived_must_be_confirmed(
-    db: Database, database_url: str, provider: Provider
+@pytest.mark.parametrize("kind", ["DeliveryCallback", "ReceivedCallback"])
+def test_an_unknown_that_was_recognisable_must_be_confirmed(
+    db: Database, database_url: str, provider: Provider, kind: str
 ) -> None:
-    """The provider told us of it, and our tables still do not know: the promise of 99 % is broken; of what
-    was not told nothing is asked."""
+    """The provider told us that the API sent it, and our tables still do not know: one is one too many. Of
+    what was not told nothing is asked."""
     told = _send(db, provider, outcome="unknown")
     _send(db, provider, outcome="unknown")
     for _ in range(2):
         _send(db, provider)
-    provider.book.told({"messageId": f"M {told}", "kind": "DeliveryCallback"})
+    provider.book.told({"messageId": f"M {told}", "kind": kind})
     verdict = _verdict(database_url, provider, left_begun=2)
-    assert (verdict.told, verdict.told_confirmed) == (1, 0)
-    assert verdict.broken() == ["0 confirmed of 1 unknowns with a receipt"]
-    assert replace(verdict, confirmed=1, told_confirmed=1).broken() == []
+    assert (verdict.told, verdict.recognisable, verdict.recognisable_confirmed) == (1, 1, 0)
+    assert verdict.broken() == ["0 confirmed of 1 recognisable"]
+    assert replace(verdict, confirmed=1, recognisable_confirmed=1).broken() == []
+
+
+@pytest.mark.usefixtures("number")
+def test_of_unknowns_with_any_receipt_99_of_100_must_be_confirmed(
+    db: Database, database_url: str, provider: Provider
+) -> None:
+    """A status does not say who sent the message, so one may stay unknown; 11 of 1,000 are too many."""
+    told = _send(db, provider, outcome="unknown")
+    for _ in range(3):
+        _send(db, provider)
+    provider.book.told({"messageId": f"M {told}", "kind": "MessageStatusCallback"})
+    verdict = _verdict(database_url, provider, left_begun=1)
+    assert (verdict.told, verdict.told_confirmed, verdict.recognisable) == (1, 0, 0)
+    assert verdict.broken() == []
+    many = replace(verdict, told=1_000, told_confirmed=989)
+    assert many.broken() == ["989 confirmed of 1000 unknowns with a receipt"]
+    assert replace(many, told_confirmed=990).broken() == []
 
 
 @pytest.mark.usefixtures("number")
