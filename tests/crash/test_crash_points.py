@@ -78,8 +78,8 @@ class Cell:
 @pytest.mark.parametrize(
     "behaviours",
     [
-        pytest.param(3, id="24-cells", marks=pytest.mark.scoreboard("R3", tier="commit", small=True)),
-        pytest.param(6, id="48-cells", marks=pytest.mark.scoreboard("R3", tier="landing")),
+        pytest.param(3, id="24-cells", marks=pytest.mark.scoreboard("R3", tier="commit")),
+        pytest.param(6, id="48-cells"),
     ],
 )
 def test_every_crash_point_leaves_what_the_table_says(

@@ -53,7 +53,7 @@ def test_a_new_key_is_one_entry_and_needs_no_database(bare_roleta: Roleta) -> No
     assert len(parse(one.strip()).keys) == 1
 
 
-@pytest.mark.scoreboard("S10", tier="commit")
+@pytest.mark.scoreboard("S10", tier="landing")
 def test_encrypting_leaves_nothing_in_plain_text(roleta: Roleta, in_plain: str, db: Database) -> None:
     """It shows what would be sealed and what stops working, asks, and seals all of it; every value opens to
     what it was, and a dump of the whole database holds none. A second run finds nothing to do."""

@@ -18,8 +18,6 @@ from tests.scripts.conftest import secrets_of
 from tests.scripts.roleta import Roleta, Runs
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.scoreboard("S1", tier="commit")
-
 PUBLIC = "https://gateway.example.com"
 ROTATE = ("instance", "rotate-webhook", "Aura #1")
 # What a PUT may come to: the provider took it and its answer was lost; it did not get it; it said no.
@@ -129,6 +127,7 @@ def is_believed(db: Database, secret: str) -> bool:
     return True
 
 
+@pytest.mark.scoreboard("S1", tier="landing")
 def test_what_the_provider_may_use_is_believed_in_every_order_of_failures(
     near: Roleta, middle: Middle, used: Callable[[], str], db: Database
 ) -> None:
@@ -173,6 +172,7 @@ def test_a_rotation_that_is_killed_shuts_nobody_out(
     assert is_believed(db, used())
 
 
+@pytest.mark.scoreboard("S1", tier="commit")
 @pytest.mark.parametrize("kind", [UNCLEAR, AWAY])
 def test_revoking_while_a_rotation_is_unclear__refused(
     near: Roleta, middle: Middle, used: Callable[[], str], db: Database, kind: str

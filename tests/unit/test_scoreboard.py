@@ -21,7 +21,7 @@ def marks() -> Iterator[tuple[str, str, str]]:
         if "mark.scoreboard" not in text:
             continue  # reading all of them as Python would take every test process a second and a half
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.scoreboard":
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "scoreboard":
                 (line,) = [ast.literal_eval(each) for each in node.args]
                 [tier] = [ast.literal_eval(each.value) for each in node.keywords if each.arg == "tier"]
                 yield str(file.relative_to(TESTS)), line, tier
