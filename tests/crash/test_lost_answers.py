@@ -23,7 +23,7 @@ TIERS = [
     pytest.param(20, id="20"),
     pytest.param(200, id="200", marks=[pytest.mark.slow, pytest.mark.scoreboard("R6", tier="landing")]),
 ]
-NUMBERS = 40
+NUMBERS = 120
 
 
 @pytest.mark.parametrize("times", TIERS)
@@ -67,6 +67,8 @@ def test_what_is_not_known_to_have_begun_is_not_sent_and_an_outcome_is_recorded_
         folder=tmp_path,
         plans=[lost_begins, lost_records],
         messages=4 * times,
+        # A worker asks again for so long and a little more, and a machine may stand still for seconds.
+        send_timeout_s=8,
     )
     unknown = {text for (text,) in _rows(database_url, _UNKNOWN)}
     assert lost_begins.done == lost_records.done == len(unknown) == times
@@ -107,11 +109,12 @@ def _run(
     folder: Path,
     plans: Sequence[Plan],
     messages: int,
+    send_timeout_s: float = 2,
 ) -> tuple[Verdict, Counter[str]]:
     """Workers over the proxy until all has ended; the verdict, already checked, and what the provider has."""
     texts = soak.texts_of(messages)
     with SimulatorProcess(log=folder / "log", instances=NUMBERS) as simulator:
-        instances = soak.add_numbers(database_url, simulator, send_timeout_s=2)
+        instances = soak.add_numbers(database_url, simulator, send_timeout_s=send_timeout_s)
         proxy.plans = list(plans)
         with Fleet(proxy.url, simulator.base_url) as fleet:
             fleet.started(2)

@@ -48,15 +48,19 @@ def test_numbers_that_go_down_in_mid_run_begin_nothing_more_and_keep_their_own(
     waits for it, and the numbers that are left send on."""
     numbers, each = lost + 5, 12
     texts = soak.texts_of(numbers * each)
+    # Those that go down have more to send than any machine sends until it is their turn.
+    more = soak.texts_of(lost * 5 * each, "of those that go down")
     with SimulatorProcess(log=tmp_path / "log", instances=numbers) as simulator:
         simulator.control("slow", seconds=0.05)
         instances = soak.add_numbers(database_url, simulator, gaps_s=(0.3, 0.5), send_timeout_s=5)
         own = {text: instances[index % numbers] for index, text in enumerate(texts)}
+        own |= {text: instances[index % lost] for index, text in enumerate(more)}
         # What is leased begins a little later, as on a busy machine, and the changes fall into that time.
-        proxy.plans = [Plan(b'"begin_attempt"', "late", times=len(texts) * 10, seconds=0.3)]
+        proxy.plans = [Plan(b'"begin_attempt"', "late", times=len(own) * 10, seconds=0.3)]
         with Fleet(proxy.url, simulator.base_url) as fleet:
             fleet.started(3)
             soak.enqueue_texts(db, instances, texts)
+            soak.enqueue_texts(db, instances[:lost], more, first_phone=len(texts))
             eventually(partial(soak.has_accepted, simulator, numbers), 60, "the run is under way")
             ways = dict(
                 zip(instances[:lost], zip(simulator.instances(), cycle(WAYS), strict=False), strict=False)
@@ -70,7 +74,7 @@ def test_numbers_that_go_down_in_mid_run_begin_nothing_more_and_keep_their_own(
                     gone[instance] = _now(database_url)
             eventually(lambda: _rest(database_url, instances[lost:]) == 0, 120, "the others have sent all")
             refused = fleet.said().count("the number may not send now")
-        verdict = soak.judge(database_url, simulator, texts)
+        verdict = soak.judge(database_url, simulator, [*texts, *more])
         senders = {line["text"]: line["instance_id"] for line in simulator.accepted()}
         names = {number["id"]: number["name"] for number in simulator.instances()}
     print(f"{lost} numbers lost, {refused} begins refused")

@@ -140,8 +140,8 @@ class Aftermath:
         found: list[Event] = []
         for line in self.simulator.accepted():
             # By its words alone, so that whatever was sent first, the same is lost. With this seed 5 of 2,000
-            # lose both of what they are recognised by, as many as 0.05 * 0.05 says; with others 2 to 9, and
-            # then it is the dice that are judged.
+            # texts lose both of what they are recognised by, as many as 0.05 * 0.05 says; with others 2 to 9,
+            # and then it is the dice that are judged.
             dice = random.Random(f"9 {line['text']}")
             for payload in self._told_of(line, dice):
                 if dice.random() >= LOSS:

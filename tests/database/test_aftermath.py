@@ -30,7 +30,7 @@ def simulator(tmp_path: Path) -> Iterator[SimulatorProcess]:
     [
         pytest.param(120, (450, 961)),
         pytest.param(
-            2_000,
+            1_200,
             (450, 961),
             marks=[pytest.mark.slow, pytest.mark.scoreboard("R12", tier="landing")],
         ),
