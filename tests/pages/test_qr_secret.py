@@ -18,7 +18,7 @@ from tests.pages.office import PASSWORD, Office, hire
 from tests.pages.visitor import Visitor
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.scoreboard("S15", tier="commit")
+pytestmark = pytest.mark.scoreboard("S15", tier="landing")
 
 CLIENT = "Loja com entrada própria"
 PHONE = "5511987654321"
