@@ -1655,17 +1655,11 @@ begin
         return;
     end if;
 
+    perform messaging.note_lid(v_agency, p_lid, p_phone);
     if p_receipt is not null then
         foreach v_id in array p_receipt_ids loop
             perform messaging.apply_receipt(p_instance_id, v_id, p_receipt, p_happened_at, p_error);
         end loop;
-    end if;
-    if p_lid is not null and messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$' and p_phone not like '%@lid' then
-        insert into messaging.person_lids as l (agency_id, lid, phone, phone_key, seen_at)
-        values (v_agency, p_lid, p_phone, messaging.phone_key(p_phone), messaging.clock())
-        on conflict (lid, agency_id) do update
-        set phone = excluded.phone, phone_key = excluded.phone_key, seen_at = excluded.seen_at
-        where l.phone <> excluded.phone or l.seen_at < excluded.seen_at - interval '1 day';
     end if;
     if p_kind = 'message' and not p_from_me and v_key is not null then
         if p_command = 'stop' then
@@ -1782,6 +1776,7 @@ begin
     end if;
 
     -- Stored and applied in one transaction: a provider that is told 200 will not tell us again.
+    perform messaging.note_lid(v_agency, p_lid, p_phone);
     if p_kind = 'disconnected' then
         perform messaging.record_health(p_instance_id, false, null, 'provider event');
     elsif p_kind = 'connected' then
@@ -1797,15 +1792,6 @@ begin
                 p_instance_id, v_id, p_receipt, p_happened_at, p_error, p_error_class
             );
         end loop;
-    end if;
-
-    if p_lid is not null and messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$' and p_phone not like '%@lid' then
-        insert into messaging.person_lids as l (agency_id, lid, phone, phone_key, seen_at)
-        values (v_agency, p_lid, p_phone, messaging.phone_key(p_phone), v_now)
-        on conflict (lid, agency_id) do update
-        set phone = excluded.phone, phone_key = excluded.phone_key, seen_at = excluded.seen_at
-        -- Not a write per message: a day is near enough for when it was last seen.
-        where l.phone <> excluded.phone or l.seen_at < excluded.seen_at - interval '1 day';
     end if;
     if v_event.person_key is not null then
         insert into messaging.turns as t (person_key, profile_id, waiting_since, ready_at)
@@ -4870,7 +4856,7 @@ begin
         raise exception using errcode = 'WP004', message = 'this is a number of ours, not a person';
     end if;
 
-    -- The person first, as at the door; then the turn, the events, senders, outbox. App rows are erase_profile's: another transaction.
+    -- The person first, as at the door; then the LIDs, the turn, the events, senders, outbox. App rows are erase_profile's: another transaction.
     perform pg_advisory_xact_lock(hashtextextended('roleta.person.' || t.tenant || ':' || t.key, 0))
     from (
         select a.tenant, k.key
@@ -4885,6 +4871,7 @@ begin
     ) as t;
     v_now := messaging.clock();
     select x.* into v_person from messaging.person_to_erase(p_phone) as x;
+    delete from messaging.person_lids as l where l.phone_key = any(v_person.keys);
     delete from messaging.turns as t
     where
         split_part(t.person_key, ':', 2) = any(v_person.keys)
@@ -4938,7 +4925,13 @@ begin
     v_mark := 'erased:' || erasure_id;
 
     perform messaging.erase_outbox(v_messages, v_person.forms, v_mark, v_now);
-    delete from messaging.sightings as s where s.phone_key = any(v_person.keys);
+    delete from messaging.sightings as s
+    where s.id in (
+        select x.id from messaging.sightings as x
+        where x.phone_key = any(v_person.keys)
+        order by x.instance_id, x.provider_message_id
+        for update
+    );
     update messaging.inbound_events as e
     set
         payload = jsonb_build_object('removed', 'erased'), text = null, media_url = null,
@@ -4957,7 +4950,6 @@ begin
         payload = messaging.replace_digits(e.payload, v_person.needles, v_mark),
         text = regexp_replace(e.text, v_person.needles, v_mark, 'g')
     where e.id = any(v_mentions);
-    delete from messaging.person_lids as l where l.phone_key = any(v_person.keys);
     delete from messaging.takeovers as t where t.phone_key = any(v_person.keys);
     -- A stop in force keeps the key, and nothing else: the rules look it up by that. An old one is history.
     update messaging.opt_outs as x
@@ -7653,6 +7645,29 @@ $function$;
 -- executed by its owner only
 comment on function messaging.note_evidence(messaging.attempts,text,text,timestamp with time zone,text) is 'One piece of evidence for an attempt; given again, it is only seen again.';
 
+CREATE OR REPLACE FUNCTION messaging.note_lid(p_agency_id uuid, p_lid text, p_phone text)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    insert into messaging.person_lids as l (agency_id, lid, phone, phone_key, seen_at)
+    select p_agency_id, p_lid, p_phone, messaging.phone_key(p_phone), messaging.clock()
+    where
+        p_lid is not null and messaging.phone_key(p_phone) ~ '^[0-9]{8,15}$' and p_phone not like '%@lid'
+        -- Not a lock per message: a day is near enough for when it was last seen.
+        and not exists (
+            select from messaging.person_lids as k
+            where
+                k.lid = p_lid and k.agency_id is not distinct from p_agency_id and k.phone = p_phone
+                and k.seen_at >= messaging.clock() - interval '1 day'
+        )
+    on conflict (lid, agency_id) do update
+    set phone = excluded.phone, phone_key = excluded.phone_key, seen_at = excluded.seen_at
+$function$;
+-- executed by its owner only
+comment on function messaging.note_lid(uuid,text,text) is 'Learns which phone is behind a LID, once a day while it stays the same. Its row comes before turns, numbers and senders in the order of locks.';
+
 CREATE OR REPLACE FUNCTION messaging.note_message(p_profile_id uuid, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE sql
@@ -7793,6 +7808,9 @@ begin
             select count(distinct a.instance_id) <= 1 from messaging.attempts as a where a.id = any(p_attempt_ids)
         ), 'traces are of one number'
     );
+    perform from messaging.senders as s
+    where s.instance_id in (select a.instance_id from messaging.attempts as a where a.id = any(p_attempt_ids))
+    for no key update;
     for v_trace in
         select
             a.instance_id, t.value ->> 'provider_message_id' as provider_message_id, t.value ->> 'sent_by' as sent_by,
@@ -11402,7 +11420,12 @@ AS $function$
 declare
     v_now timestamptz := messaging.clock();
 begin
-    delete from messaging.sightings as s where s.seen_at < v_now - interval '7 days';
+    delete from messaging.sightings as s
+    where s.id in (
+        select x.id from messaging.sightings as x
+        where x.seen_at < v_now - interval '7 days'
+        for update skip locked
+    );
     return query
     with untold as (
         select o.id, o.instance_id, o.purpose, o.on_unknown, o.changed_at

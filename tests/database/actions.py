@@ -98,11 +98,11 @@ def apply_receipt(world: World, source: random.Random) -> object:
 
 def accept_event(world: World, source: random.Random) -> object:
     """A person's message, by phone or LID, with or without an order; one typed by hand on the number;
-    receipts for several ids at once; a number that comes and goes."""
+    receipts for several ids at once; a number that comes and goes. A LID passes from phone to phone."""
     kind = source.choice(["message", "message", "delivery", "delivery", "connected", "disconnected"])
     by_hand = kind == "message" and source.random() < 0.2
     person = phone(source)
-    lid = f"{person[-7:]}@lid"
+    lid = f"{source.randrange(3)}@lid"
     return world.rows(
         f"select * from messaging.accept_event({A_NUMBER}, %s, %s, '{{}}', p_phone => %s, p_text => 'Oi',"
         " p_receipt => %s, p_receipt_ids => %s, p_error_class => %s, p_debounce_s => 0, p_lid => %s,"

@@ -62,16 +62,18 @@ def on_number(call: str, choices: list[object] | None = None) -> Action:
 
 
 def accept_agency_event(world: World, source: random.Random) -> object:
-    """Something that somebody wrote to an agency's number: a word, a stop, a start, a receipt."""
+    """Something that somebody wrote to an agency's number: a word, a stop, a start, a receipt. A LID passes
+    from phone to phone."""
     if world.value(f"select {A_CONNECTED}") is None:
         return None
     return world.rows(
         f"select * from messaging.accept_agency_event({A_CONNECTED}, %s, 'message', '{{}}', %s, 'SAIR',"
-        " p_command => %s, p_receipt => %s, p_receipt_ids => array['P1'])",
+        " p_command => %s, p_receipt => %s, p_receipt_ids => array['P1'], p_lid => %s)",
         f"E{source.randrange(40)}",
         f"55119{source.randrange(40):08d}",
         source.choice([None, "stop", "start"]),
         source.choice([None, "delivered"]),
+        source.choice([None, f"{source.randrange(3)}@lid"]),
     )
 
 

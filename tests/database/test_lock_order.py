@@ -1,0 +1,136 @@
+"""The order of locks (migrations/README.md) holds for LIDs and sightings: nobody deadlocks over them."""
+
+import json
+from uuid import UUID
+
+import pytest
+
+from tests.database.agency_world import Agency
+from tests.database.conftest import Worlds
+from tests.database.sessions import Waiting
+from tests.database.world import World
+
+PHONE, ANOTHER = "5511987654321", "5511912345678"
+LID = "111222333444555@lid"
+DELIVERY = "p_kind => 'delivery', p_receipt => 'read', p_receipt_ids => array['A']"
+STOP = "p_kind => 'message', p_text => 'SAIR', p_command => 'stop'"
+
+
+def told(world: World, function: str, number: UUID, what: str, phone: str = PHONE) -> bool:
+    """An event of this number that bears a phone and its LID; whether it was new."""
+    new: bool = world.value(
+        f"select is_new from messaging.{function}(p_instance_id => %s, p_payload => '{{}}', p_phone => %s,"
+        f" p_event_key => gen_random_uuid()::text, p_lid => %s, {what})",
+        number, phone, LID,
+    )  # fmt: skip
+    return new
+
+
+def invite(world: World, number: UUID, phone: str = PHONE) -> None:
+    """Something waits for a person of ours that a stop withdraws."""
+    purpose = world.purpose(f"invite {phone}", opt_out=True)
+    world.enqueue(number, phone=phone, profile_id=str(world.profile(phone)), purpose=purpose)
+
+
+def busy_number(world: World, function: str) -> UUID:
+    """A number of the house or of an agency, with something waiting that a stop withdraws."""
+    if function == "accept_event":
+        number = world.number()
+        invite(world, number)
+        return number
+    agency = Agency(world)
+    client = agency.client()
+    number = agency.connect(client)
+    facts = {"client_id": str(client), "spoken_by": "client"}
+    world.enqueue(number, phone=PHONE, purpose="agency_message", facts=facts)
+    return number
+
+
+@pytest.mark.parametrize("function", ["accept_event", "accept_agency_event"])
+def test_a_receipt_and_a_stop_of_one_lid_do_not_deadlock(
+    world: World, another: Worlds, function: str
+) -> None:
+    """A receipt that waits for its number, and a person's stop that comes to the same number behind it: both
+    are taken, the waiting message is withdrawn."""
+    number = busy_number(world, function)
+    blocker, receipt, stop = another(), another(), another()
+    blocker.rows("begin")
+    blocker.rows("select from messaging.senders where instance_id = %s for no key update", number)
+    first = Waiting(receipt, world, lambda: told(receipt, function, number, DELIVERY))
+    second = Waiting(stop, world, lambda: told(stop, function, number, STOP))
+    blocker.rows("rollback")
+    assert (first.result(), second.result()) == (True, True)
+    assert world.value("select count(*) from messaging.receipts") == 1
+    assert world.value("select array_agg(dispatch_state::text) from messaging.outbox") == ["withdrawn"]
+
+
+def test_an_erasure_and_a_stop_of_whoever_has_the_lid_now_do_not_deadlock(
+    world: World, another: Worlds
+) -> None:
+    """A LID passes to another phone as the person who had it is erased: one is erased, the other's stop
+    holds."""
+    number = world.number()
+    for phone in (PHONE, ANOTHER):
+        invite(world, number, phone)
+    told(world, "accept_event", number, "p_kind => 'delivery'")
+    blocker, eraser, stop = another(), another(), another()
+    blocker.rows("begin")
+    blocker.rows("select from messaging.senders where instance_id = %s for no key update", number)
+    erase = "select erased ->> 'withdrawn' from messaging.erase_messages(%s, 'Ana')"
+    first = Waiting(eraser, world, lambda: eraser.value(erase, PHONE))
+    second = Waiting(stop, world, lambda: told(stop, "accept_event", number, STOP, ANOTHER))
+    blocker.rows("rollback")
+    assert (first.result(), second.result()) == ("1", True)
+    assert world.value("select array_agg(distinct dispatch_state::text) from messaging.outbox") == [
+        "withdrawn"
+    ]
+    assert world.value("select array_agg(phone) from messaging.person_lids") == [ANOTHER]
+
+
+@pytest.mark.parametrize("function", ["accept_event", "accept_agency_event"])
+def test_a_lid_that_is_known_keeps_nobody_waiting(world: World, another: Worlds, function: str) -> None:
+    """Two events of one person at once, of two numbers: what was noted today is not written again."""
+    number = busy_number(world, function)
+    told(world, function, number, DELIVERY)
+    one, two = another(), another()
+    two.rows("set lock_timeout = '5s'")  # to fail rather than wait for this very test
+    one.rows("begin")
+    assert told(one, function, number, "p_kind => 'delivery'")
+    assert told(two, function, number, "p_kind => 'delivery'")
+    one.rows("rollback")
+    assert world.value("select count(*) from messaging.person_lids") == 1
+
+
+def test_two_looks_into_the_queue_of_one_number_do_not_deadlock(world: World, another: Worlds) -> None:
+    """An operator's `roleta reconcile` beside the hourly one, each with what the other did not see: the
+    second waits for the first, and what it saw stands."""
+    number = world.number()
+    attempt = world.begun(world.enqueue(number, phone=PHONE))
+    world.record(attempt, "unknown")
+
+    def look(session: World, *ids: str) -> int:
+        traces = [
+            {
+                "provider_message_id": each,
+                "sent_by": "api",
+                "phone": PHONE,
+                "text": "Oi",
+                "message_kind": "text",
+            }
+            for each in ids
+        ]
+        nothing: int = session.value(
+            "select messaging.note_traces(array[%s::bigint], 'provider_queue', %s)",
+            attempt, json.dumps(traces),
+        )  # fmt: skip
+        return nothing
+
+    look(world, "A", "B", "C")
+    blocker, hourly, by_hand = another(), another(), another()
+    blocker.rows("begin")
+    blocker.rows("select from messaging.sightings where provider_message_id = 'C' for update")
+    first = Waiting(hourly, world, lambda: look(hourly, "A", "C"))
+    second = Waiting(by_hand, world, lambda: look(by_hand, "B"))
+    blocker.rows("rollback")
+    assert (first.result(), second.result()) == (0, 0)
+    assert world.value("select array_agg(provider_message_id) from messaging.sightings") == ["B"]
