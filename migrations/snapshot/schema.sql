@@ -3324,6 +3324,9 @@ begin
     select o.* into v_message from messaging.outbox as o where o.id = p_attempt.message_id for no key update;
     if v_message.dispatch_state = 'unknown' then
         perform messaging.move(v_message.id, 'accepted', p_by, p_reason);
+    elsif v_message.dispatch_state = 'expired' and v_message.text_removed_at is null then
+        -- It was to go again, and its time was over before it could. Without its text no effect could follow.
+        perform messaging.move(v_message.id, 'accepted', p_by, p_reason || ': the first attempt was sent');
     elsif v_message.dispatch_state in ('queued', 'held', 'leased') then
         -- It was decided to send it again, and that has not begun: what has arrived is not said twice.
         if v_message.dispatch_state = 'leased' then
@@ -3339,8 +3342,8 @@ begin
 end
 $function$;
 -- executed by its owner only
-comment on function messaging.confirm_sent(messaging.attempts,text,text) is 'An attempt of which we could not tell was sent: unknown -> accepted; sent again but not begun -> withdrawn, with the effect of an acceptance. Elsewhere
-nothing (the evidence stands). Its sender locked.';
+comment on function messaging.confirm_sent(messaging.attempts,text,text) is 'An attempt of which we could not tell was sent: unknown -> accepted; sent again but not begun -> withdrawn, with the effect of an acceptance; expired
+before it could go again -> accepted. Elsewhere nothing (the evidence stands). Its sender locked.';
 
 CREATE OR REPLACE FUNCTION messaging.connection_name(p_agency_id uuid, p_client_id uuid)
  RETURNS text
@@ -11330,6 +11333,12 @@ begin
         from messaging.decisions as d
         inner join messaging.outbox as o on d.message_id = o.id
         where d.decided_at > v_now - interval '1 day' and o.dispatch_state in ('queued', 'held', 'leased', 'withdrawn')
+        union
+        -- Decided, and over before it could go again.
+        select o.id, o.changed_at
+        from messaging.decisions as d
+        inner join messaging.outbox as o on d.message_id = o.id
+        where o.dispatch_state = 'expired' and o.changed_at > v_now - interval '1 day'
         union
         -- Let go, while the provider still has it.
         select o.id, o.changed_at

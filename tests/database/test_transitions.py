@@ -17,7 +17,7 @@ STATES = [
     "withdrawn",
     "queued",
 ]
-# design.md 4
+# design.md 4; and what expired before it could go again may have been sent the first time
 LEGAL = {
     "draft": {"queued", "expired", "withdrawn"},
     "queued": {"leased", "held", "expired", "withdrawn"},
@@ -27,7 +27,7 @@ LEGAL = {
     "unknown": {"accepted", "rejected", "queued", "withdrawn"},
     "accepted": set(),
     "rejected": set(),
-    "expired": set(),
+    "expired": {"accepted"},
     "withdrawn": set(),
 }
 MOVES = {(before, after) for before, afters in LEGAL.items() for after in afters}
@@ -101,8 +101,11 @@ def test_every_legal_move_is_made_by_the_product(world: World, bent_clock: BentC
     in_state(world, "unknown", on_unknown="drop")
     world.decide(in_state(world, "unknown"), "resend")
     in_state(world, "leased")
+    proven = in_state(world, "unknown")
+    world.decide(proven, "resend")
     bent_clock.forward(12 * 3600)
     world.value("select messaging.expire_due()")
+    world.receipt(world.message(proven)["instance_id"], f"P{proven}", "read")
     world.claim()
     in_state(world, "draft")
     draft = world.rows("select * from messaging.take_drafts('w')")[0]
