@@ -5847,12 +5847,7 @@ declare
     v_gap numeric;
     v_cap timestamptz;
 begin
-    if p_retry_after_s > 0 then
-        -- A provider that asks to wait asks the whole number; of two that it asked for, the longer holds.
-        update messaging.senders as s
-        set wait_until = greatest(s.wait_until, v_now + make_interval(secs => p_retry_after_s::double precision))
-        where s.instance_id = p_attempt.instance_id;
-    end if;
+    perform messaging.wait_as_asked(p_attempt.instance_id, v_now, p_retry_after_s);
     select s.* into v_sender from messaging.senders as s where s.instance_id = p_attempt.instance_id;
     v_factor := messaging.gap_factor(v_sender, v_now);
 
@@ -9132,6 +9127,7 @@ begin
                 perform messaging.move(v_attempt.message_id, 'rejected', 'record_attempt', 'the worker''s answer came late');
             end if;
             perform messaging.use_waiting_receipts(v_attempt.instance_id, v_provider_message_id, v_attempt.message_id);
+            perform messaging.wait_as_asked(v_attempt.instance_id, messaging.clock(), v_retry_after_s);
             perform messaging.wake(v_attempt.instance_id);
             recorded := true;
         end if;
@@ -11674,6 +11670,19 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.use_waiting_receipts(uuid,text,bigint) is 'Applies the receipts that came before their id was known to be this message''s (its sender locked).';
+
+CREATE OR REPLACE FUNCTION messaging.wait_as_asked(p_instance_id uuid, p_since timestamp with time zone, p_retry_after_s numeric)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+    update messaging.senders as s
+    set wait_until = greatest(s.wait_until, p_since + make_interval(secs => p_retry_after_s::double precision))
+    where s.instance_id = p_instance_id and p_retry_after_s > 0
+$function$;
+-- executed by its owner only
+comment on function messaging.wait_as_asked(uuid,timestamp with time zone,numeric) is 'A provider that asks to wait asks the whole number; of two waits that it asked for, the longer holds. Null or 0: none was asked for. Its sender locked.';
 
 CREATE OR REPLACE FUNCTION messaging.waits_at_provider(p_message_id bigint)
  RETURNS boolean

@@ -101,6 +101,17 @@ def test_a_lease_that_runs_out_during_the_wait_lets_nothing_out(world: World, be
     assert set(claimed(world)) >= {second, paced}
 
 
+def test_a_429_that_comes_after_its_lease_was_settled_is_heard(world: World, bent_clock: BentClock) -> None:
+    """The worker was slow: its message is uncertain by then, and still the number was asked to wait."""
+    number = world.number()
+    attempt = world.begun(world.reply(number, ANA))
+    bent_clock.forward(300)
+    answer, paced = world.reply(number, BIA), world.enqueue(number)
+    world.value("select messaging.expire_due()")
+    asked_to_wait(world, attempt)
+    assert sorted(silent_until_the_wait_is_over(world, bent_clock)) == [answer, paced]
+
+
 @pytest.mark.parametrize("down", ["paused", "disconnected"])
 def test_the_wait_outlives_a_number_that_goes_down_and_comes_back(
     world: World, bent_clock: BentClock, down: str
