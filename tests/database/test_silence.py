@@ -1,32 +1,28 @@
-"""What providers answer when they are asked, silence while the channel is proven alive, and the rule that a
-message fixed when it was enqueued."""
+"""Silence while the channel is proven alive, and the rule that a message fixed when it was enqueued."""
 
-import json
 import uuid
 
 import pytest
 
-from tests.database.test_decisions import DECIDE, decisions
+from tests.database.test_decisions import decisions
 from tests.database.uncertain import (
     MINUTE_S,
     PERSON,
     SHORT_FORM,
     asked,
-    attempt_of,
-    delivery,
     evidence,
     gather,
     heard,
     outgoing,
     presume,
+    quiet,
     status,
-    trace,
     uncertain,
 )
 from tests.database.world import HOUR_S, BentClock, World
 
-CONFLICT, INVALID = "WP004", "WP003"
-NOTHING, SILENCE = ("provider_queue", "nothing"), ("silence", "nothing")
+NOTHING = ("provider_queue", "nothing")
+SILENCE = ("silence", "nothing")
 UNSENT = ("silence", "not_sent")
 
 
@@ -34,15 +30,6 @@ UNSENT = ("silence", "not_sent")
 def number(world: World, bent_clock: BentClock) -> uuid.UUID:
     """A number that sends at once, in a time that the test moves."""
     return world.number(gap=(0, 0))
-
-
-def quiet(world: World, number: uuid.UUID, bent_clock: BentClock, message: int) -> None:
-    """A quarter of an hour in which others write and nothing is seen of the message; its provider has
-    nothing."""
-    bent_clock.forward(1)
-    heard(world, number)
-    bent_clock.forward(15 * MINUTE_S - 1)
-    asked(world, message)
 
 
 @pytest.mark.parametrize("rule", ["hold", "drop"])
@@ -268,72 +255,6 @@ def test_drop_waits_for_its_end(world: World, number: uuid.UUID, bent_clock: Ben
     assert world.state(message) == "withdrawn"
 
 
-def test_what_the_provider_stored_as_sent_confirms(world: World, number: uuid.UUID) -> None:
-    """Found by a search, with its time and text."""
-    message = uncertain(world, number)
-    found = trace("P1", at=None, happened_at="2025-06-10T15:00:03Z")
-    assert asked(world, message, found, source="provider_search") == 0
-    assert gather(world, message) == "accepted"
-    assert evidence(world, message) == [("provider_search", "sent")]
-
-
-def test_what_waits_in_the_queue_is_known_by_its_id_and_stays_unknown(
-    world: World, number: uuid.UUID
-) -> None:
-    """It has not left: it takes the id, so that its delivery settles it, and may not be sent again
-    meanwhile."""
-    message = uncertain(world, number)
-    asked(world, message, trace("P1"))
-    assert gather(world, message) == "unknown"
-    assert evidence(world, message) == [("provider_queue", "waiting")]
-    assert world.refusal(DECIDE, message, "resend", "Ana") == CONFLICT
-    assert "waits in the provider's queue" in world.value(
-        "select messaging.explain(%s) ->> 'because'", message
-    )
-    delivery(world, number, "P1")
-    assert world.state(message) == "accepted"
-
-
-def purged(world: World, number: uuid.UUID, *provider_ids: str) -> None:
-    """The number goes down, and a worker empties its provider's queue."""
-    world.value("select messaging.set_instance_status(%s, 'disconnected', 'test')", number)
-    [row] = world.rows("select return_token from messaging.take_returns()")
-    entries = json.dumps([{"message_id": one, "phone": PERSON, "text": "Oi"} for one in provider_ids])
-    world.value("select messaging.note_queue(%s, %s, %s)", number, row["return_token"], entries)
-    finish = "select * from messaging.finish_return(%s, %s, %s)"
-    world.rows(finish, number, row["return_token"], len(provider_ids))
-
-
-@pytest.mark.parametrize("by", ["withdrawal", "purge"])
-def test_what_was_taken_out_of_the_queue_waits_there_no_more(
-    world: World, number: uuid.UUID, bent_clock: BentClock, by: str
-) -> None:
-    """Looking again at what we knew before does not put it back: it is not withdrawn over and over, and its
-    rule, or a person, may send it again. Should the provider still have it, it waits again."""
-    message = uncertain(world, number, on_unknown="resend_once")
-    asked(world, message, trace("P1"))
-    gather(world, message)
-    bent_clock.forward(1)
-    if by == "purge":
-        purged(world, number, "P1")
-    else:
-        world.value("select messaging.note_withdrawn(%s)", attempt_of(world, message))
-    bent_clock.forward(1)
-
-    assert gather(world, message) == "unknown"
-    assert not world.value("select messaging.waits_at_provider(%s)", message)
-    assert world.value("select messaging.presumed(%s)", message) == "not_sent"
-    bent_clock.forward(1)
-    asked(world, message, trace("P1"))
-    gather(world, message)
-    assert world.value("select messaging.waits_at_provider(%s)", message)
-    assert presume(world, message) == "unknown"
-    asked(world, message)
-    world.value("select messaging.note_withdrawn(%s)", attempt_of(world, message))
-    bent_clock.forward(1)
-    assert (gather(world, message), presume(world, message)) == ("unknown", "queued")
-
-
 @pytest.mark.audit_findings_expected
 def test_the_rule_to_send_again_goes_once_although_its_decision_is_lost(
     world: World, number: uuid.UUID, bent_clock: BentClock
@@ -347,101 +268,3 @@ def test_the_rule_to_send_again_goes_once_although_its_decision_is_lost(
     quiet(world, number, bent_clock, message)
 
     assert presume(world, message) == "unknown"
-
-
-def test_the_echo_of_what_waited_in_the_queue_confirms(world: World, number: uuid.UUID) -> None:
-    """Its delivery was lost, its echo came."""
-    message = uncertain(world, number)
-    asked(world, message, trace("P1"))
-    gather(world, message)
-    outgoing(world, number, "P1")
-    assert gather(world, message) == "accepted"
-
-
-def test_what_left_the_queue_without_a_word_is_neither(
-    world: World, number: uuid.UUID, bent_clock: BentClock
-) -> None:
-    """Sent, or withdrawn by somebody: the queue cannot tell; so no silence, and a person may resend."""
-    message = uncertain(world, number)
-    asked(world, message, trace("P1"))
-    gather(world, message)
-    quiet(world, number, bent_clock, message)
-    assert (gather(world, message), presume(world, message)) == ("unknown", "unknown")
-    assert evidence(world, message) == [("provider_queue", "waiting"), NOTHING]
-    assert world.decide(message, "resend") == "queued"
-
-
-def test_what_was_dropped_while_it_waits_is_to_be_withdrawn_there(world: World, number: uuid.UUID) -> None:
-    """Asked for until the provider says that it did; a message that is not dropped is never withdrawn."""
-    message = uncertain(world, number)
-    asked(world, message, trace("P1"))
-    gather(world, message)
-    take = "select withdraw_queue_id, attempt_id from messaging.take_unknowns(true)"
-    assert [row["withdraw_queue_id"] for row in world.rows(take)] == [None]
-    world.decide(message, "drop")
-    rows = world.rows(take)
-    assert [row["withdraw_queue_id"] for row in rows] == ["ZP1"]
-    world.value("select messaging.note_withdrawn(%s)", rows[0]["attempt_id"])
-    assert [row["withdraw_queue_id"] for row in world.rows(take)] == [None]
-    assert evidence(world, message)[-1] == ("provider_queue", "not_sent")
-
-
-def test_odd_answers_are_refused(world: World, number: uuid.UUID) -> None:
-    """A source that is none, and attempts of two numbers in one answer."""
-    note = "select messaging.note_traces(array(select id from messaging.attempts), %s, '[]')"
-    uncertain(world, number)
-    assert world.refusal(note, "hearsay") == INVALID
-    uncertain(world, world.number(gap=(0, 0)))
-    assert world.refusal(note, "provider_queue") == INVALID
-
-
-def test_each_unknown_is_looked_at_once_a_minute_then_once_an_hour(
-    world: World, number: uuid.UUID, bent_clock: BentClock
-) -> None:
-    """By one worker; on demand always."""
-    message = uncertain(world, number)
-
-    def taken(everything: bool = False) -> list[int]:
-        rows = world.rows("select message_id from messaging.take_unknowns(%s)", everything)
-        return [row["message_id"] for row in rows]
-
-    assert (taken(), taken(), taken(everything=True)) == ([message], [], [message])
-    bent_clock.forward(MINUTE_S)
-    assert (taken(), taken()) == ([message], [])
-    bent_clock.forward(HOUR_S)
-    assert (taken(), taken()) == ([message], [])
-    bent_clock.forward(30 * MINUTE_S)
-    assert taken() == []
-    bent_clock.forward(30 * MINUTE_S)
-    assert taken() == [message]
-
-
-def test_who_is_uncertain_for_an_hour_is_told_once(
-    world: World, number: uuid.UUID, bent_clock: BentClock
-) -> None:
-    """Told, it is no finding after a day; untold, it is (I11). Uncertain again after a resend, it is told
-    again."""
-    message = uncertain(world, number)
-    tell = "select message_id from messaging.tell_unknowns()"
-    assert world.rows(tell) == []
-    bent_clock.forward(25 * HOUR_S)
-    assert world.findings() == {"unknown_untold"}
-    assert world.rows(tell) == [{"message_id": message}]
-    assert (world.rows(tell), world.findings()) == ([], set())
-    bent_clock.forward(MINUTE_S)
-    world.decide(message, "resend")
-    world.record(world.begun(message), "unknown")
-    bent_clock.forward(25 * HOUR_S)
-    assert world.findings() == {"unknown_untold"}
-    assert world.rows(tell) == [{"message_id": message}]
-
-
-def test_sightings_are_forgotten_after_a_week(world: World, number: uuid.UUID, bent_clock: BentClock) -> None:
-    """They hold a person's phone; evidence that was found in them stays."""
-    message = uncertain(world, number)
-    outgoing(world, number, "P1")
-    gather(world, message)
-    bent_clock.forward(8 * 24 * HOUR_S)
-    world.rows("select * from messaging.tell_unknowns()")
-    assert world.value("select count(*) from messaging.sightings") == 0
-    assert evidence(world, message) == [("outgoing_event", "sent")]

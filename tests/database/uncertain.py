@@ -4,7 +4,7 @@ import json
 import uuid
 from typing import Any
 
-from tests.database.world import World
+from tests.database.world import BentClock, World
 
 PERSON, SHORT_FORM = "5511987654321", "551187654321"
 MINUTE_S = 60.0
@@ -98,6 +98,15 @@ def asked(world: World, message: int, *traces: dict[str, Any], source: str = "pr
             json.dumps(traces, default=str),
         )
     )
+
+
+def quiet(world: World, number: uuid.UUID, bent_clock: BentClock, message: int) -> None:
+    """A quarter of an hour in which others write and nothing is seen of the message; its provider has
+    nothing."""
+    bent_clock.forward(1)
+    heard(world, number)
+    bent_clock.forward(15 * MINUTE_S - 1)
+    asked(world, message)
 
 
 def trace(provider_id: str, **facts: Any) -> dict[str, Any]:
