@@ -27,19 +27,24 @@ A_PERSON = "(select id from public.profiles order by random() limit 1)"
 
 
 def phone(source: random.Random) -> str:
-    """One of forty people, in one of both forms."""
-    return source.choice(["55119", "5511"]) + f"9{source.randrange(40):07d}"
+    """One of ten people, in one of both forms."""
+    return source.choice(["55119", "5511"]) + f"9{source.randrange(10):07d}"
+
+
+def seldom_again(source: random.Random) -> int:
+    """A number for a key: mostly a new one, or soon nothing would happen any more; else one of a few."""
+    return source.randrange(10**9) if source.random() < 0.8 else source.randrange(5)
 
 
 def wanted(world: World, source: random.Random) -> Row:
-    """A message on some number, of a few keys, runs and callers; some, accepted, change a profile."""
+    """A message on some number, of a few runs and callers; some, accepted, change a profile."""
     person = world.value(f"select {A_PERSON}")
     return world.wanted(
         world.value(f"select {A_NUMBER}"),
         phone=phone(source),
         purpose=source.choice(["answer", "welcome", "direct", "reacts"]),
         profile_id=person and str(person),
-        dedupe_key=f"k{source.randrange(400)}",
+        dedupe_key=f"k{seldom_again(source)}",
         run_id=f"r{source.randrange(3)}",
         enqueued_by=f"function {source.randrange(3)}",
         **source.choice([{}, {}, {"compose": "somebody"}]),
@@ -107,7 +112,7 @@ def accept_event(world: World, source: random.Random) -> object:
         f"select * from messaging.accept_event({A_NUMBER}, %s, %s, '{{}}', p_phone => %s, p_text => 'Oi',"
         " p_receipt => %s, p_receipt_ids => %s, p_error_class => %s, p_debounce_s => 0, p_lid => %s,"
         " p_command => %s, p_ignored_reason => %s, p_takeover_s => %s, p_sent_by => %s)",
-        f"e{source.randrange(10**9)}",
+        f"e{seldom_again(source)}",
         kind,
         source.choice([person, person, lid]),
         source.choice(RECEIPTS) if kind == "delivery" else None,
@@ -211,8 +216,8 @@ FUNCTIONS: dict[str, Action] = {
     "apply_checkout": lambda w, s: checkout(
         w,
         s.randrange(9),
-        event_id=f"evt_c{s.randrange(400)}",
-        checkout_id=f"cs_{s.randrange(40)}",
+        event_id=f"evt_c{seldom_again(s)}",
+        checkout_id=f"cs_{seldom_again(s)}",
         subscription_id=f"sub_{s.randrange(20)}",
         customer_id=f"cus_{s.randrange(20)}",
         phone=phone(s),
@@ -222,7 +227,7 @@ FUNCTIONS: dict[str, Action] = {
         w,
         s.choice(["ended", "resumed", "unpaid", "active"]),
         s.randrange(9),
-        event_id=f"evt_s{s.randrange(400)}",
+        event_id=f"evt_s{seldom_again(s)}",
         subscription_id=f"sub_{s.randrange(20)}",
         customer_id=f"cus_{s.randrange(20)}",
         phone=s.choice([None, phone(s)]),

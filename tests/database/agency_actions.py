@@ -62,17 +62,19 @@ def on_number(call: str, choices: list[object] | None = None) -> Action:
 
 
 def accept_agency_event(world: World, source: random.Random) -> object:
-    """Something that somebody wrote to an agency's number: a word, a stop, a start, a receipt. A LID passes
-    from phone to phone."""
+    """What somebody wrote to an agency's number, a word, a stop or a start, or a receipt. A LID passes from
+    phone to phone."""
     if world.value(f"select {A_CONNECTED}") is None:
         return None
+    kind = source.choice(["message", "delivery"])
     return world.rows(
-        f"select * from messaging.accept_agency_event({A_CONNECTED}, %s, 'message', '{{}}', %s, 'SAIR',"
+        f"select * from messaging.accept_agency_event({A_CONNECTED}, %s, %s, '{{}}', %s, 'SAIR',"
         " p_command => %s, p_receipt => %s, p_receipt_ids => array['P1'], p_lid => %s)",
-        f"E{source.randrange(40)}",
-        f"55119{source.randrange(40):08d}",
-        source.choice([None, "stop", "start"]),
-        source.choice([None, "delivered"]),
+        f"E{source.choice([source.randrange(10**9), source.randrange(5)])}",
+        kind,
+        f"55119{source.randrange(10):08d}",
+        source.choice([None, "stop", "start"]) if kind == "message" else None,
+        "delivered" if kind == "delivery" else None,
         source.choice([None, f"{source.randrange(3)}@lid"]),
     )
 
@@ -120,7 +122,7 @@ def write_to_a_client(world: World, source: random.Random) -> object:
         subject_id=str(subject),
         facts=told,
         dedupe_key=f"a{source.randrange(100)}",
-        phone=f"55119{source.randrange(40):08d}",
+        phone=f"55119{source.randrange(10):08d}",
     )
 
 

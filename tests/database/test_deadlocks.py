@@ -34,18 +34,32 @@ def stir(world: World, source: random.Random) -> None:
         "update public.whatsapp_instances set status = 'active', halted_reason = null, halted_at = null"
         " where status <> 'active' or halted_reason is not null"
     )
+    world.prepare_returns()
+    world.rows("update messaging.senders set returned_at = null, next_send_at = now(), wait_until = null")
     world.rows(
         "update messaging.outbox set created_at = created_at - interval '2 h',"
         " expires_at = created_at - interval '1 h' where dispatch_state in ('queued', 'held') and id %% 2 = 0"
     )
     world.rows(
         "insert into public.profiles (user_id, phone)"
-        " select gen_random_uuid(), '551199' || lpad(g::text, 7, '0') from generate_series(0, 38, 2) as g"
+        " select gen_random_uuid(), '551199' || lpad(g::text, 7, '0') from generate_series(0, 8, 2) as g"
         " on conflict do nothing"
     )
     world.enqueue_many([wanted(world, source) for _ in range(10)])
-    for claimed in world.claim(8)[::2]:
-        world.begin(claimed)
+    world.rows("select messaging.wake_forgotten()")
+    begun = [world.begin(claimed)["attempt_id"] for claimed in world.claim(16)[::2]]
+    for attempt in begun[::2]:
+        if attempt is not None:
+            world.record(attempt, "unknown", p_provider_message_id=source.choice([None, f"P{attempt}"]))
+
+
+def forget_all(world: World) -> None:
+    """Of the pairs before nothing is left but people and numbers: to look for something in ever more rows
+    takes ever longer."""
+    world.rows(
+        "truncate messaging.outbox, messaging.inbound_events, messaging.sightings, messaging.turns,"
+        " messaging.erasures, messaging.stripe_events, messaging.opt_outs, public.messages cascade"
+    )
 
 
 def collide(connections: list[Connection], pairs: list[tuple[str, str]], calls: int) -> list[str]:
@@ -56,9 +70,11 @@ def collide(connections: list[Connection], pairs: list[tuple[str, str]], calls: 
     def act(world: World, index: int) -> list[str]:
         source, wrong = random.Random(index), []
         world.rows("set deadlock_timeout = '20ms'")
-        for pair in pairs:
+        for number, pair in enumerate(pairs):
             gate.wait(WAIT_S)
             if index == 0:
+                if number % 25 == 0:
+                    forget_all(world)
                 stir(world, source)
             gate.wait(WAIT_S)
             for name in source.choices(pair, k=calls):
