@@ -11330,11 +11330,13 @@ begin
         inner join messaging.outbox as o on d.message_id = o.id
         where d.decided_at > v_now - interval '1 day' and o.dispatch_state in ('queued', 'held', 'leased', 'withdrawn')
         union
-        -- Decided, and over before it could go again.
+        -- Decided, and over before it could go again: while what was seen is still kept.
         select o.id, o.changed_at
         from messaging.decisions as d
         inner join messaging.outbox as o on d.message_id = o.id
-        where o.dispatch_state = 'expired' and o.changed_at > v_now - interval '1 day'
+        where
+            d.decided_at > v_now - interval '7 days' and o.dispatch_state = 'expired'
+            and o.changed_at > v_now - interval '1 day'
         union
         -- Let go, while the provider still has it.
         select o.id, o.changed_at
