@@ -5328,20 +5328,6 @@ declare
     v_moved integer := 0;
     v_message messaging.outbox;
 begin
-    -- Leases that ran out are settled by the claim; here they are while everything is paused and nothing claims.
-    for v_instance in
-        select s.instance_id from messaging.senders as s
-        where s.instance_id = any(array(
-            select distinct o.instance_id from messaging.outbox as o
-            where o.dispatch_state in ('leased', 'sending') and o.leased_until <= v_now
-        ))
-        order by s.instance_id
-        for no key update skip locked
-    loop
-        perform messaging.settle_expired(v_instance, v_now);
-        perform messaging.wake(v_instance);
-    end loop;
-
     -- Into an array first: a limited subquery beside a lock may be run again by the planner and lock more.
     v_instances := array(
         select distinct d.instance_id
@@ -5356,6 +5342,9 @@ begin
             order by o.expires_at
             limit p_limit
         ) as d
+        union
+        select o.instance_id from messaging.outbox as o
+        where o.dispatch_state in ('leased', 'sending') and o.leased_until <= v_now and o.expires_at <= v_now
     );
     for v_instance in
         select s.instance_id from messaging.senders as s
@@ -5363,6 +5352,8 @@ begin
         order by s.instance_id
         for no key update
     loop
+        -- What a lost worker had taken may be over too.
+        perform messaging.settle_expired(v_instance, v_now);
         for v_message in
             select o.* from messaging.outbox as o
             where
@@ -5383,6 +5374,20 @@ begin
             end if;
             v_moved := v_moved + 1;
         end loop;
+        perform messaging.wake(v_instance);
+    end loop;
+
+    -- Leases that ran out are settled by the claim; here they are while everything is paused and nothing claims. Last, and waiting for nobody.
+    for v_instance in
+        select s.instance_id from messaging.senders as s
+        where s.instance_id = any(array(
+            select distinct o.instance_id from messaging.outbox as o
+            where o.dispatch_state in ('leased', 'sending') and o.leased_until <= v_now
+        ))
+        order by s.instance_id
+        for no key update skip locked
+    loop
+        perform messaging.settle_expired(v_instance, v_now);
         perform messaging.wake(v_instance);
     end loop;
     return v_moved;
@@ -7867,6 +7872,9 @@ begin
     if v_attempt.id is null then
         raise exception using errcode = 'WP002', message = 'there is no attempt with this id';
     end if;
+    perform from messaging.senders as s
+    where s.instance_id = v_attempt.instance_id
+    for no key update;
     -- It was seen waiting and does not wait any more; should the queue still hold it, it will be seen again.
     delete from messaging.sightings as s
     where s.instance_id = v_attempt.instance_id and s.provider_message_id = v_attempt.provider_message_id and s.is_waiting;

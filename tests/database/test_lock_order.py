@@ -1,6 +1,7 @@
 """The order of locks (migrations/README.md) holds for LIDs and sightings: nobody deadlocks over them."""
 
 import json
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from tests.database.agency_world import Agency
 from tests.database.conftest import Worlds
 from tests.database.sessions import Waiting
-from tests.database.world import World
+from tests.database.uncertain import PERSON, asked, attempt_of, trace, uncertain
+from tests.database.world import BentClock, World
 
 PHONE, ANOTHER = "5511987654321", "5511912345678"
 LID = "111222333444555@lid"
@@ -134,3 +136,54 @@ def test_two_looks_into_the_queue_of_one_number_do_not_deadlock(world: World, an
     blocker.rows("rollback")
     assert (first.result(), second.result()) == (0, 0)
     assert world.value("select array_agg(provider_message_id) from messaging.sightings") == ["B"]
+
+
+def test_the_sweep_and_a_list_over_two_numbers_do_not_deadlock(
+    world: World, another: Worlds, bent_clock: BentClock
+) -> None:
+    """A worker died on the number of the higher id, something is over on the lower: the sweep does both, the
+    list is enqueued."""
+    low, high = sorted((world.number(), world.number()), key=str)
+    lost = world.enqueue(high)
+    world.claim()
+    over = world.enqueue(low, expires_at=bent_clock.now() + timedelta(minutes=1))
+    bent_clock.forward(600)
+    blocker, caller, sweep = another(), another(), another()
+    blocker.rows("begin")
+    blocker.rows("select from messaging.senders where instance_id = %s for no key update", low)
+    first = Waiting(caller, world, lambda: caller.enqueue_many([caller.wanted(low), caller.wanted(high)]))
+    second = Waiting(sweep, world, lambda: sweep.value("select messaging.expire_due()"))
+    blocker.rows("rollback")
+    assert (len(first.result()), second.result()) == (2, 1)
+    assert (world.state(lost), world.state(over)) == ("queued", "expired")
+
+
+def test_what_a_lost_worker_had_taken_is_over_in_one_sweep(world: World, bent_clock: BentClock) -> None:
+    """Taken, never begun, and past its time: nobody waits for the next sweep to learn it."""
+    message = world.enqueue(world.number(), expires_at=bent_clock.now() + timedelta(minutes=1))
+    world.claim()
+    bent_clock.forward(600)
+    assert world.value("select messaging.expire_due()") == 1
+    assert world.state(message) == "expired"
+
+
+def test_a_withdrawal_at_the_provider_and_an_erasure_do_not_deadlock(
+    world: World, another: Worlds, bent_clock: BentClock
+) -> None:
+    """The hourly run notes what left the provider's queue as its person is erased: both are done."""
+    number = world.number(gap=(0, 0))
+    message = uncertain(world, number, dedupe_key=f"invite {PERSON}")
+    asked(world, message, trace("P1"))
+    world.rows("select messaging.gather_evidence(%s)", message)
+    world.decide(message, "drop")
+    blocker, hourly, eraser = another(), another(), another()
+    blocker.rows("begin")
+    blocker.rows("select from messaging.sightings for update")
+    note, attempt = "select messaging.note_withdrawn(%s)", attempt_of(world, message)
+    first = Waiting(hourly, world, lambda: hourly.rows(note, attempt))
+    erase = "select erasure_id is not null from messaging.erase_messages(%s, 'Ana')"
+    second = Waiting(eraser, world, lambda: eraser.value(erase, PERSON))
+    blocker.rows("rollback")
+    first.result()
+    assert second.result()
+    assert world.value("select count(*) from messaging.sightings") == 0
