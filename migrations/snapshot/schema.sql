@@ -9998,6 +9998,12 @@ begin
     begin
         -- An app table that somebody locks must not keep the outcome from being recorded.
         perform set_config('lock_timeout', '1s', true);
+        -- Who holds the person may want the number, which the caller holds: an effect that writes more than history waits for nobody.
+        if v_effect <> 'effect_history' then
+            perform from public.profiles as p
+            where p.id = (select o.profile_id from messaging.outbox as o where o.id = p_message_id)
+            for no key update nowait;
+        end if;
         execute format('select messaging.%I($1)', v_effect) using p_message_id;
         perform set_config('lock_timeout', v_lock_timeout, true);
     exception

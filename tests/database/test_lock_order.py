@@ -187,3 +187,25 @@ def test_a_withdrawal_at_the_provider_and_an_erasure_do_not_deadlock(
     first.result()
     assert second.result()
     assert world.value("select count(*) from messaging.sightings") == 0
+
+
+def test_an_effect_waits_for_nobody_who_holds_the_person(world: World, another: Worlds) -> None:
+    """Stripe's event holds the person and comes to the number, a send is recorded there and comes to the
+    person: the send is recorded, and its effect is written a moment later."""
+    number = world.number(gap=(0, 0))
+    profile = world.profile(PHONE)
+    told = world.purpose("told", on_accepted="effect_checkin")
+    attempt = world.begun(world.enqueue(number, phone=PHONE, profile_id=str(profile), purpose=told))
+    stripe, recorder = another(), another()
+    stripe.rows("begin")
+    stripe.rows("select from public.profiles where id = %s for no key update", profile)
+    recorder.rows("begin")
+    recorded = Waiting(recorder, world, lambda: recorder.record(attempt))
+    assert not recorded.is_waiting
+    assert recorded.result()["dispatch_state"] == "accepted"
+    waiting = Waiting(stripe, world, lambda: stripe.enqueue(number))
+    recorder.rows("commit")
+    assert waiting.result()
+    stripe.rows("commit")
+    assert [row["succeeded"] for row in world.rows("select * from messaging.retry_effects()")] == [True]
+    assert world.value("select last_checkin_sent_at is not null from public.profiles")
