@@ -1,4 +1,4 @@
-"""The order of locks (migrations/README.md) holds for LIDs and sightings: nobody deadlocks over them."""
+"""The order of locks (migrations/README.md) holds for LIDs, sightings, the sweep and effects: no deadlock."""
 
 import json
 from datetime import timedelta
@@ -11,6 +11,8 @@ from tests.database.conftest import Worlds
 from tests.database.sessions import Waiting
 from tests.database.uncertain import PERSON, asked, attempt_of, trace, uncertain
 from tests.database.world import BentClock, World
+
+pytestmark = pytest.mark.scoreboard("R10", tier="landing")
 
 PHONE, ANOTHER = "5511987654321", "5511912345678"
 LID = "111222333444555@lid"
