@@ -439,11 +439,16 @@ begin
         -- What waited there and does not any more has left it, or was withdrawn by somebody: the queue cannot tell.
         if p_source = 'provider_queue' then
             delete from messaging.sightings as s
-            where
-                s.instance_id = v_attempt.instance_id and s.phone_key = v_message.phone_key and s.is_waiting
-                and not exists (
-                    select from jsonb_array_elements(p_traces) as t where t.value ->> 'provider_message_id' = s.provider_message_id
-                );
+            where s.id in (
+                select x.id from messaging.sightings as x
+                where
+                    x.instance_id = v_attempt.instance_id and x.phone_key = v_message.phone_key and x.is_waiting
+                    and not exists (
+                        select from jsonb_array_elements(p_traces) as t where t.value ->> 'provider_message_id' = x.provider_message_id
+                    )
+                order by x.provider_message_id
+                for update
+            );
         end if;
         if not messaging.may_have_left(v_attempt, v_message) then
             perform messaging.note_evidence(

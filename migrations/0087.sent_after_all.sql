@@ -13,7 +13,9 @@ select roleta_migrations.remember_function('0087.sent_after_all', f.name)
 from (
     values
     ('messaging.confirm_sent(messaging.attempts,text,text)'),
-    ('messaging.take_unknowns(boolean,bigint,integer)')
+    ('messaging.take_unknowns(boolean,bigint,integer)'),
+    ('messaging.times_expired(text,uuid,timestamptz)'),
+    ('messaging.due_balance_alerts()')
 ) as f (name);
 
 create or replace function messaging.confirm_sent(p_attempt messaging.attempts, p_by text, p_reason text) returns void
@@ -126,5 +128,76 @@ begin
     ) as a on true
     where o.id = any(v_taken)
     order by i.id, o.id;
+end
+$$;
+
+-- A count that a key is made of never falls.
+create or replace function messaging.times_expired(p_purpose text, p_profile_id uuid, p_since timestamptz) returns bigint
+language sql stable security definer set search_path = ''
+as $$
+    select count(*) from messaging.outbox as o
+    where o.profile_id = p_profile_id and o.purpose = p_purpose and o.created_at > p_since
+        and (
+            o.dispatch_state = 'expired'
+            or exists (select from messaging.history as h where h.message_id = o.id and h.from_state = 'expired')
+        )
+$$;
+comment on function messaging.times_expired(text, uuid, timestamptz) is
+'How many messages of this purpose to this person ran out of time since then, also one that turned out to have been sent. They must not stand in the way
+of the next.';
+
+-- An alert rests from when it was sent, not from when that came to be known.
+create or replace function messaging.due_balance_alerts() returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+    v_now timestamptz := messaging.clock();
+begin
+    return (
+        select jsonb_build_object('alerts', coalesce(jsonb_agg(
+            jsonb_build_object(
+                'alert_id', a.id, 'agency_id', a.agency_id, 'agency_name', g.agency_name,
+                'client_id', a.client_id, 'client_label', l.client_label,
+                'ad_account_id', a.ad_account_id, 'account_name', n.account_name,
+                'threshold', coalesce(a.threshold_value, 0), 'phone', a.recipient_phone,
+                'rests', case
+                    when a.last_triggered_at > v_now - interval '24 hours' or m.accepted then 'triggered'
+                    when m.waiting then 'waiting'
+                    when m.refused then 'refused'
+                end,
+                'dedupe_key', format('balance:%s:%s', a.id, m.earlier),
+                'opted_out', messaging.has_opted_out(a.agency_id, 'balance_alert', a.recipient_phone),
+                'instance_id', s.instance_id, 'sent_from', s.instance_name, 'spoken_by', s.spoken_by
+            ) order by a.agency_id, a.client_id, a.ad_account_id
+        ), '[]'))
+        from public.account_balance_alerts as a
+        left join public.client_manager_links as l on a.client_id = l.client_user_id and a.agency_id = l.manager_id
+        left join public.agency_settings as g on a.agency_id = g.agency_id
+        left join lateral (
+            select max(c.account_name) as account_name
+            from public.client_ad_accounts as c
+            where c.client_id = a.client_id and c.ad_account_id = a.ad_account_id
+        ) as n on true
+        cross join lateral (
+            select
+                count(*) as earlier,
+                -- The effect that notes it may still have to be tried again.
+                bool_or(o.dispatch_state = 'accepted' and messaging.sent_at(o.id) > v_now - interval '24 hours') as accepted,
+                -- What nobody settled for a day does not keep the next alert waiting for ever.
+                bool_or(
+                    o.dispatch_state in ('draft', 'queued', 'held', 'leased', 'sending')
+                    or (o.dispatch_state = 'unknown' and o.changed_at > v_now - interval '24 hours')
+                ) as waiting,
+                -- A phone that the provider refuses is not asked for every hour, unless it was changed.
+                bool_or(
+                    o.dispatch_state = 'rejected' and o.changed_at > v_now - interval '24 hours'
+                    and o.phone_key = any(messaging.written_keys(a.recipient_phone))
+                ) as refused
+            from messaging.outbox as o
+            where o.subject_id = a.id::text and o.purpose = 'balance_alert'
+        ) as m
+        cross join lateral messaging.choose_speaker(a.agency_id, a.client_id) as s
+        where a.is_active and (a.client_id is null or l.client_user_id is not null)
+    );
 end
 $$;

@@ -3762,7 +3762,7 @@ begin
             select
                 count(*) as earlier,
                 -- The effect that notes it may still have to be tried again.
-                bool_or(o.dispatch_state = 'accepted' and o.changed_at > v_now - interval '24 hours') as accepted,
+                bool_or(o.dispatch_state = 'accepted' and messaging.sent_at(o.id) > v_now - interval '24 hours') as accepted,
                 -- What nobody settled for a day does not keep the next alert waiting for ever.
                 bool_or(
                     o.dispatch_state in ('draft', 'queued', 'held', 'leased', 'sending')
@@ -5807,6 +5807,15 @@ begin
         else jsonb_build_object('unsaid', v_unsaid, 'unsaid_context', v_last.text)
     end;
     finished := true;
+    begin
+        -- Before any number. Who cannot be had in a second is not waited for: what the app is to learn is tried again.
+        perform set_config('lock_timeout', '1s', true);
+        perform from public.profiles as p where p.id = v_turn.profile_id for no key update;
+        perform set_config('lock_timeout', v_lock_timeout, true);
+    exception
+        when lock_not_available then
+            null;
+    end;
     if v_result ? 'command' then
         perform messaging.obey(v_last.instance_id, v_last.phone, v_result ->> 'command');
     end if;
@@ -6724,6 +6733,25 @@ end
 $function$;
 -- executed by its owner only
 comment on function messaging.heed_message(messaging.inbound_events,uuid,text) is 'What a person''s message does before it is answered: withdraws nudges and the rest of an interrupted answer, stops or starts, notes that the person wrote.';
+
+CREATE OR REPLACE FUNCTION messaging.hold_person(p_message_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+    v_profile uuid;
+begin
+    select o.profile_id into v_profile from messaging.outbox as o where o.id = p_message_id;
+    perform from public.profiles as p where p.id = v_profile for no key update skip locked;
+    if not found and exists (select from public.profiles as p where p.id = v_profile) then
+        raise exception using errcode = 'WP004', message = 'the person is being changed just now: it is tried again';
+    end if;
+end
+$function$;
+-- executed by its owner only
+comment on function messaging.hold_person(bigint) is 'Locks the person of a message in the app, or fails at once (WP004): the caller may hold a number, for which whoever holds the person may be waiting.';
 
 CREATE OR REPLACE FUNCTION messaging.import_env_instance(p_zapi_instance_id text, p_zapi_token text, p_zapi_client_token text, p_by text, p_instance_id uuid DEFAULT NULL::uuid)
  RETURNS TABLE(instance_id uuid, created boolean, updated boolean, is_default boolean)
@@ -7838,11 +7866,16 @@ begin
         -- What waited there and does not any more has left it, or was withdrawn by somebody: the queue cannot tell.
         if p_source = 'provider_queue' then
             delete from messaging.sightings as s
-            where
-                s.instance_id = v_attempt.instance_id and s.phone_key = v_message.phone_key and s.is_waiting
-                and not exists (
-                    select from jsonb_array_elements(p_traces) as t where t.value ->> 'provider_message_id' = s.provider_message_id
-                );
+            where s.id in (
+                select x.id from messaging.sightings as x
+                where
+                    x.instance_id = v_attempt.instance_id and x.phone_key = v_message.phone_key and x.is_waiting
+                    and not exists (
+                        select from jsonb_array_elements(p_traces) as t where t.value ->> 'provider_message_id' = x.provider_message_id
+                    )
+                order by x.provider_message_id
+                for update
+            );
         end if;
         if not messaging.may_have_left(v_attempt, v_message) then
             perform messaging.note_evidence(
@@ -9787,6 +9820,7 @@ begin
         message_id := v_effect.message_id;
         begin
             perform set_config('lock_timeout', '1s', true);
+            perform messaging.hold_person(v_effect.message_id);
             execute format('select messaging.%I($1)', v_effect.effect) using v_effect.message_id;
             succeeded := true;
         exception
@@ -9985,9 +10019,13 @@ CREATE OR REPLACE FUNCTION messaging.run_effect(p_message_id bigint)
 AS $function$
 declare
     v_effect text;
+    v_of_person boolean;
     v_lock_timeout text;
 begin
-    select case o.dispatch_state when 'rejected' then p.on_rejected else p.on_accepted end into v_effect
+    select
+        case o.dispatch_state when 'rejected' then p.on_rejected else p.on_accepted end,
+        o.dispatch_state <> 'rejected' and p.on_accepted <> 'effect_history'
+    into v_effect, v_of_person
     from messaging.outbox as o
     inner join messaging.purposes as p on o.purpose = p.purpose
     where o.id = p_message_id;
@@ -9998,11 +10036,8 @@ begin
     begin
         -- An app table that somebody locks must not keep the outcome from being recorded.
         perform set_config('lock_timeout', '1s', true);
-        -- Who holds the person may want the number, which the caller holds: an effect that writes more than history waits for nobody.
-        if v_effect <> 'effect_history' then
-            perform from public.profiles as p
-            where p.id = (select o.profile_id from messaging.outbox as o where o.id = p_message_id)
-            for no key update nowait;
+        if v_of_person then
+            perform messaging.hold_person(p_message_id);
         end if;
         execute format('select messaging.%I($1)', v_effect) using p_message_id;
         perform set_config('lock_timeout', v_lock_timeout, true);
@@ -11538,10 +11573,15 @@ CREATE OR REPLACE FUNCTION messaging.times_expired(p_purpose text, p_profile_id 
  SET search_path TO ''
 AS $function$
     select count(*) from messaging.outbox as o
-    where o.profile_id = p_profile_id and o.purpose = p_purpose and o.created_at > p_since and o.dispatch_state = 'expired'
+    where o.profile_id = p_profile_id and o.purpose = p_purpose and o.created_at > p_since
+        and (
+            o.dispatch_state = 'expired'
+            or exists (select from messaging.history as h where h.message_id = o.id and h.from_state = 'expired')
+        )
 $function$;
 -- executed by its owner only
-comment on function messaging.times_expired(text,uuid,timestamp with time zone) is 'How many messages of this purpose to this person ran out of time since then. None of them was sent, so none of them may stand in the way of the next.';
+comment on function messaging.times_expired(text,uuid,timestamp with time zone) is 'How many messages of this purpose to this person ran out of time since then, also one that turned out to have been sent. They must not stand in the way
+of the next.';
 
 CREATE OR REPLACE FUNCTION messaging.turn_facts(p_profile_id uuid, p_now timestamp with time zone)
  RETURNS jsonb

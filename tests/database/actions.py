@@ -116,7 +116,7 @@ def accept_event(world: World, source: random.Random) -> object:
         kind,
         source.choice([person, person, lid]),
         source.choice(RECEIPTS) if kind == "delivery" else None,
-        some_ids(world, source),
+        some_ids(world, source)[: 1 if by_hand else None],
         source.choice([None, None, "restriction"]),
         source.choice([None, lid]),
         source.choice([None, None, "stop", "start"]),

@@ -211,3 +211,70 @@ def test_an_effect_waits_for_nobody_who_holds_the_person(world: World, another: 
     stripe.rows("commit")
     assert [row["succeeded"] for row in world.rows("select * from messaging.retry_effects()")] == [True]
     assert world.value("select last_checkin_sent_at is not null from public.profiles")
+
+
+def test_a_turn_takes_the_person_before_any_number(world: World, another: Worlds) -> None:
+    """Stripe's event holds the person and comes to the number: the turn that waits for the person does not
+    hold it."""
+    number = world.number()
+    profile = world.profile(PHONE)
+    told(world, "accept_event", number, "p_kind => 'message', p_text => 'Oi', p_debounce_s => 0")
+    [turn] = world.rows("select * from messaging.claim_turn('w')")
+    stripe, worker = another(), another()
+    stripe.rows("begin")
+    stripe.rows("select from public.profiles where id = %s for no key update", profile)
+    answered = Waiting(
+        worker,
+        world,
+        lambda: worker.value(
+            "select finished from messaging.finish_turn(%s, %s, %s, '[{\"text\": \"Oi\"}]', '{}', 'w')",
+            turn["person_key"], turn["lease_token"], turn["last_event_id"],
+        ),
+    )  # fmt: skip
+    stripe.rows("select from messaging.senders where instance_id = %s for no key update nowait", number)
+    stripe.rows("commit")
+    assert answered.result()
+
+
+def test_what_takes_the_place_of_a_refused_message_goes_although_its_person_is_held(
+    world: World, another: Worlds
+) -> None:
+    """Words in place of a spoken answer touch nothing of the person's: they wait for nobody, and for no
+    retry."""
+    number, profile = world.number(), world.profile(PHONE)
+    spoken = {"kind": "audio", "media_url": "https://cdn.example/a.mp3"}
+    said = {"profile_id": str(profile), "content": spoken, "facts": {"text": "Oi"}}
+    attempt = world.begun(world.reply(number, PHONE, **said))
+    stripe = another()
+    stripe.rows("begin")
+    stripe.rows("select from public.profiles where id = %s for no key update", profile)
+    world.record(attempt, "rejected")
+    assert world.value("select array_agg(content ->> 'kind' order by id) from messaging.outbox") == [
+        "audio",
+        "text",
+    ]
+    stripe.rows("commit")
+
+
+def test_a_busy_person_keeps_no_other_effect_waiting(world: World, another: Worlds) -> None:
+    """A worker passes over the one, writes the other, and the next run does the rest."""
+    number = world.number(gap=(0, 0))
+    told_to = world.purpose("told", on_accepted="effect_checkin")
+    people = [world.profile(phone) for phone in (PHONE, ANOTHER)]
+    numbers = [number, world.number(gap=(0, 0))]
+    attempts = [
+        world.begun(world.enqueue(each, purpose=told_to, profile_id=str(person)))
+        for each, person in zip(numbers, people, strict=True)
+    ]
+    stripe = another()
+    stripe.rows("begin")
+    stripe.rows("select from public.profiles for no key update")
+    for attempt in attempts:
+        world.record(attempt)
+    stripe.rows("commit")
+    stripe.rows("begin")
+    stripe.rows("select from public.profiles where id = %s for no key update", people[0])
+    retry = "select succeeded from messaging.retry_effects()"
+    assert [row["succeeded"] for row in world.rows(retry)] == [False, True]
+    stripe.rows("commit")
+    assert [row["succeeded"] for row in world.rows(retry)] == [True]

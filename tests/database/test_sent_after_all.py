@@ -91,3 +91,17 @@ def test_without_its_text_it_stays_as_it_is(
     tell(world, number, message, by)
     assert world.state(message) == "expired"
     assert world.value("select count(*) from public.messages") == 0
+
+
+def test_how_often_something_ran_out_of_time_never_falls(
+    world: World, number: uuid.UUID, bent_clock: BentClock
+) -> None:
+    """Keys are made of that count: one that came back would be taken for a message that was sent already."""
+    message = expired_resend(world, number, bent_clock)
+    count = (
+        "select messaging.times_expired(o.purpose, o.profile_id, o.created_at - interval '1 s')"
+        " from messaging.outbox as o where o.id = %s"
+    )
+    assert world.value(count, message) == 1
+    tell(world, number, message, "receipt")
+    assert (world.state(message), world.value(count, message)) == ("accepted", 1)
