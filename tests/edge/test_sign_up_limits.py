@@ -1,6 +1,7 @@
 """start-trial is open to strangers: how often one phone, one address and all of them together are taken."""
 
 import dataclasses
+import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -128,8 +129,14 @@ def test_neither_phone_nor_address_is_stored_with_the_counts(db: Database, proxi
 def test_64_threads_on_one_address_get_exactly_the_limit(db: Database, limited: httpx.Client) -> None:
     """Counting and signing up are one transaction: nobody slips through between the two."""
     add_number(db, seats=5000)
+    gate = threading.Barrier(64)
+
+    def asked(number: int) -> httpx.Response:
+        gate.wait(20)
+        return from_address(limited, "", number)
+
     with ThreadPoolExecutor(64) as threads:
-        answers = list(threads.map(lambda n: from_address(limited, "", n), range(64)))
+        answers = list(threads.map(asked, range(64)))
     assert sum(answer.status_code == 200 for answer in answers) == DEFAULT.sign_ups_per_address
     assert stored(db)["profiles"] == DEFAULT.sign_ups_per_address
 
