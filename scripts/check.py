@@ -23,7 +23,7 @@ from scripts.own_files import own_files
 
 LIMIT_S = 300
 # Put together, so that this file does not contain what it forbids.
-REGISTRIES = tuple(".".join(words) for words in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org")))
+REGISTRIES = tuple(f"{name}.org" for name in ("pypi", "pythonhosted", "npmjs", "debian"))
 OUTSIDE = "../" + "shared"
 
 
